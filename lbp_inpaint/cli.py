@@ -7,10 +7,10 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'biharmonic', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #b5dde75b
+# %% ../nbs/20_cli.ipynb #39e0617f
 import argparse, sys, warnings
-from pathlib import Path
-import numpy as np, torch
+import torch
+from PIL import Image, ImageOps
 from fastcore.meta import delegates
 from fastcore.script import anno_parser
 from skimage import data
@@ -22,48 +22,50 @@ from .metrics import *
 from .learner import train
 from .inference import *
 
-# %% ../nbs/20_cli.ipynb #47006507
+# %% ../nbs/20_cli.ipynb #b8448307
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
-
-def _photograph(name, size=256):
-    "A bundled photograph, its centre square scaled to `size`"
-    im = read_image(getattr(data, name)())
-    side = min(im.size); x,y = (im.width-side)//2,(im.height-side)//2
-    return to_tensor(im.resize((size,size), box=(x,y,x+side,y+side), resample=1))
 
 def biharmonic(
     image:torch.Tensor, # `(3,H,W)`, [-1,1]
     mask:torch.Tensor,  # `(1,H,W)`, 1 = hole
 ) -> torch.Tensor: # `(3,H,W)`, [-1,1]
     "scikit-image's biharmonic filling; what is under the hole is not used."
-    hole = mask[0].numpy()>0
     known = torch.where(mask.bool(), 0., image).permute(1,2,0).double().numpy()
-    fill = inpaint_biharmonic(known, hole, channel_axis=-1, split_into_regions=True)
+    fill = inpaint_biharmonic(known, mask[0].numpy()>0, channel_axis=-1, split_into_regions=True)
     return composite(torch.from_numpy(fill).permute(2,0,1).float().clamp(-1,1), image, mask)
 
+def _photographs(size=256):
+    "The bundled photographs, centre squares scaled to `size`, and a hole for each: the centre, then growing scribbles"
+    fit = [to_tensor(ImageOps.fit(read_image(getattr(data,o)()), (size,size), Image.Resampling.LANCZOS)) for o in PHOTOGRAPHS]
+    holes = [center_mask(size)] + [irregular_mask(size, b, sample_generator(0,0,i)) for i,b in enumerate(BUCKETS[:3])]
+    return torch.stack(fit),torch.stack(holes)
+
+def _table(results, truth, mask):
+    "Print a line for each method and picture; the means by method"
+    print(f'{"picture":<12}{"hole":>6}   {"method":<12}{"PSNR dB":>8}{"SSIM":>8}{"l1 %":>7}')
+    means,ratio = {},hole_ratio(mask)[:,0]
+    for method,fill in results.items():
+        values = torch.stack([m(fill, truth) for m in (psnr,ssim,l1)], 1)
+        rows = zip([*PHOTOGRAPHS,'mean'], [*ratio,ratio.mean()], [*values,values.mean(0)])
+        for name,r,v in rows: print(f'{name:<12}{r:>6.0%}   {method:<12}{v[0]:>8.2f}{v[1]:>8.3f}{v[2]:>7.2f}')
+        means[method] = dict(zip(('PSNR','SSIM','l1'), values.mean(0).tolist()))
+    return means
+
+# %% ../nbs/20_cli.ipynb #59a756ef
 def demo(
-    out='demo.png',   # Picture to write: input, completed LBP, fill, biharmonic fill, truth
-    weights='small',  # Name of shipped weights, or a folder written by `train`
-    device:str=None,  # 'cpu', 'cuda', 'mps'; the fastest there is without it
+    out:str='demo.png',   # Picture to write: input, completed LBP, fill, biharmonic fill, truth
+    weights:str='small',  # Name of shipped weights, or a folder written by `train`
+    device:str=None,      # 'cpu', 'cuda', 'mps'; the fastest there is without it
 ) -> dict: # Method -> {'PSNR', 'SSIM', 'l1'}, means over the pictures
     "Fill holes in four photographs and compare with classical filling."
     inp = Inpainter.from_pretrained(weights, device)
-    truth = torch.stack([_photograph(p) for p in PHOTOGRAPHS])
-    mask = torch.stack([center_mask(), irregular_mask(ratio=BUCKETS[0], generator=sample_generator(0,0,0)),
-                        irregular_mask(ratio=BUCKETS[1], generator=sample_generator(0,0,1)), irregular_mask(ratio=BUCKETS[2], generator=sample_generator(0,0,2))])
+    truth,mask = _photographs()
     with torch.no_grad(): lbp,fill = (o.cpu() for o in inp.net(truth.to(inp.device), mask.to(inp.device)))
-    classical = torch.stack([biharmonic(*o) for o in zip(truth, mask)])
-    blank = composite(torch.ones_like(truth), truth, mask)
-    picture_grid({'input':blank, 'completed LBP':lbp, 'fill':fill, 'biharmonic':classical, 'truth':truth}).save(out)
-    scores = {}
-    print(f'{"picture":<12}{"hole":>6}   {"method":<12}{"PSNR dB":>8}{"SSIM":>8}{"l1 %":>7}')
-    for method,res in (('lbp-inpaint',fill),('biharmonic',classical)):
-        values = torch.stack([m(res, truth) for m in (psnr,ssim,l1)])
-        for name,h,v in zip([*PHOTOGRAPHS,'mean'], [*hole_ratio(mask)[:,0],hole_ratio(mask).mean()], [*values.T,values.mean(1)]):
-            print(f'{name:<12}{h:>6.0%}   {method:<12}{v[0]:>8.2f}{v[1]:>8.3f}{v[2]:>7.2f}')
-        scores[method] = dict(zip(('PSNR','SSIM','l1'), values.mean(1).tolist()))
+    results = {'lbp-inpaint':fill, 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
+    picture_grid({'input':composite(torch.ones_like(truth), truth, mask), 'completed LBP':lbp, **results, 'truth':truth}).save(out)
+    means = _table(results, truth, mask)
     print(f'The pictures are in {out}.')
-    return scores
+    return means
 
 # %% ../nbs/20_cli.ipynb #a49d6e30
 @delegates(fill, but=['out'])
@@ -94,8 +96,8 @@ def _demo(
     "Fill holes in four photographs and compare with classical filling."
     demo(Out, **kwargs)
 
-# %% ../nbs/20_cli.ipynb #be649e89
-COMMANDS = {'fill':_fill, 'train':_train, 'demo':_demo}
+# %% ../nbs/20_cli.ipynb #0dc11ebc
+COMMANDS = dict(fill=_fill, train=_train, demo=_demo)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)
@@ -112,7 +114,10 @@ def main(
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
     warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
-    try: command(**kwargs)
-    except InpaintError as e: print(f'lbp-inpaint: {e}', file=sys.stderr); return e.exit_code
-    except KeyboardInterrupt: print('lbp-inpaint: stopped.', file=sys.stderr); return 130
-    return 0
+    try:
+        command(**kwargs)
+        return 0
+    except InpaintError as e: problem,code = e,e.exit_code
+    except KeyboardInterrupt: problem,code = 'stopped.',130
+    print(f'lbp-inpaint: {problem}', file=sys.stderr)
+    return code

@@ -103,7 +103,7 @@ class Inpainter:
         if fill.shape!=x.shape: fill = F.interpolate(fill, x.shape[2:], mode='bicubic', antialias=True)
         return to_uint8(fill)[0].permute(1,2,0).cpu().numpy()
 
-# %% ../nbs/13_inference.ipynb #7fd04ad5
+# %% ../nbs/13_inference.ipynb #5679eb57
 def _save(im, path):
     "Write a picture completely or not at all"
     fd,tmp = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
@@ -124,7 +124,7 @@ def fill(
     picture,          # Picture, or folder of pictures
     mask,             # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
     out,              # File to write, or folder
-    weights='small',  # Name of shipped weights, or a folder written by `train`
+    weights:str='small', # Name of shipped weights, or a folder written by `train`
     device:str=None,  # 'cpu', 'cuda', 'mps'; the fastest there is without it
 ) -> list: # paths written; raises `InpaintError` after everything that could be filled has been
     "Fill the holes of a picture, or of a folder of pictures."

@@ -8,10 +8,9 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/learner.html.md"""
 __all__ = ['Objectives', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'KeyedEpochs', 'InpaintLearner', 'inpaint_learner',
            'PictureLog', 'train']
 
-# %% ../nbs/11_learner.ipynb #935dc20a
-import platform, time
+# %% ../nbs/11_learner.ipynb #916976ee
+import time
 from types import SimpleNamespace
-import torchvision
 from fastai.basics import *
 from fastai.callback.all import *
 from fastai.torch_core import show_image
@@ -49,7 +48,7 @@ class Objectives:
         z = d(torch.cat([real, fake.detach()]))
         return self.adversarial.discriminator(*z.chunk(2))
 
-# %% ../nbs/11_learner.ipynb #e9386a6b
+# %% ../nbs/11_learner.ipynb #b5c3e74c
 @patch
 def predict_lbp(self:Objectives, image, mask):
     "Phase 1: complete the LBP map"
@@ -65,11 +64,12 @@ def g1_terms(self:Objectives, pred, image, mask, truth):
     "Eq. 5"
     true_lbp = self.net.true_lbp(truth)
     with torch.no_grad(): _,aims = self.net.g1(true_lbp, pred.hole, features=True)
-    return {'m1': self.lambda_m*self.multi_level(pred.lbp_feats, aims),
-            'r1': self.lambda_r*self.reconstruction(pred.lbp, true_lbp),
-            'a1': self.lambda_a*self.adversarial.generator(self.d1(pred.lbp))}
+    return dict(
+        m1=self.lambda_m*self.multi_level(pred.lbp_feats, aims),
+        r1=self.lambda_r*self.reconstruction(pred.lbp, true_lbp),
+        a1=self.lambda_a*self.adversarial.generator(self.d1(pred.lbp)))
 
-# %% ../nbs/11_learner.ipynb #ac95ae2c
+# %% ../nbs/11_learner.ipynb #f322db27
 @patch
 def predict_fill(self:Objectives, image, mask):
     "Phase 2: complete the map, then paint"
@@ -86,9 +86,10 @@ def g2_terms(self:Objectives, pred, image, mask, truth):
     with torch.no_grad():
         _,aims = self.net.g2(truth, self.net.true_lbp(truth), mask, features=True)
         true_feats = self.vgg(truth) if self.vgg else None
-    terms = {'m2': self.lambda_m*self.multi_level(pred.feats, aims),
-             'r2': self.lambda_r*self.reconstruction(pred.fill, truth),
-             'a2': self.lambda_a*self.adversarial.generator(self.d2(pred.fill))}
+    terms = dict(
+        m2=self.lambda_m*self.multi_level(pred.feats, aims),
+        r2=self.lambda_r*self.reconstruction(pred.fill, truth),
+        a2=self.lambda_a*self.adversarial.generator(self.d2(pred.fill)))
     if self.vgg:
         feats = self.vgg(pred.fill)
         terms.update(p=self.lambda_p*self.perceptual(feats, true_feats), s=self.lambda_s*self.style(feats, true_feats))
@@ -213,7 +214,7 @@ class PictureLog(Callback):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self): self._write(); self.learn.export_inpainter(self.folder)
 
-# %% ../nbs/11_learner.ipynb #99b7e383
+# %% ../nbs/11_learner.ipynb #632ecd89
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -241,6 +242,8 @@ def train(
     log.pictures = dls.valid.new(bs=4)
     started = time.time()
     learn.fit_phases(n_lbp, n_joint, decay=decay, cbs=CSVLogger('log.csv', append=True))
-    learn.export_inpainter(run, half, training=dict(folder=Path(folder).name, pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, seed=seed, decay=decay,
-        lr=learn.lr, **kwargs, seconds=round(time.time()-started), torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__))
+    named = {k:Path(v).name if k in ('vgg','pretrained') and v else v for k,v in kwargs.items()}
+    facts = dict(folder=Path(folder).name, pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, seed=seed, decay=decay, lr=learn.lr)
+    learn.export_inpainter(run, half, training=dict(**facts, **{k:v for k,v in named.items() if k!='lr'}, seconds=round(time.time()-started),
+        torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__))
     return learn
