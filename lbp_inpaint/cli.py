@@ -51,7 +51,7 @@ def _table(results, truth, mask):
         means[method] = dict(zip(('PSNR','SSIM','l1'), values.mean(0).tolist()))
     return means
 
-# %% ../nbs/20_cli.ipynb #59a756ef
+# %% ../nbs/20_cli.ipynb #7450752b
 def demo(
     out:str='demo.png',   # Picture to write: input, completed LBP, fill, biharmonic fill, truth
     weights:str='small',  # Name of shipped weights, or a folder written by `train`
@@ -62,7 +62,8 @@ def demo(
     truth,mask = _photographs()
     with torch.no_grad(): lbp,fill = (o.cpu() for o in inp.net(truth.to(inp.device), mask.to(inp.device)))
     results = {'lbp-inpaint':fill, 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
-    picture_grid({'input':composite(torch.ones_like(truth), truth, mask), 'completed LBP':lbp, **results, 'truth':truth}).save(out)
+    columns = {'input':composite(torch.ones_like(truth), truth, mask), 'completed LBP':lbp, **results, 'truth':truth}
+    save_picture(lambda: picture_grid(columns), out)
     means = _table(results, truth, mask)
     print(f'The pictures are in {out}.')
     return means
@@ -96,7 +97,7 @@ def _demo(
     "Fill holes in four photographs and compare with classical filling."
     demo(Out, **kwargs)
 
-# %% ../nbs/20_cli.ipynb #0dc11ebc
+# %% ../nbs/20_cli.ipynb #d00da74d
 COMMANDS = dict(fill=_fill, train=_train, demo=_demo)
 
 def _parser():
@@ -117,7 +118,8 @@ def main(
     try:
         command(**kwargs)
         return 0
-    except InpaintError as e: problem,code = e,e.exit_code
+    except InpaintError as e: problem,code = str(e),e.exit_code
     except KeyboardInterrupt: problem,code = 'stopped.',130
+    if 'Original Traceback' in problem: problem = problem.strip().splitlines()[-1].partition(': ')[2] # what a loader process hands on
     print(f'lbp-inpaint: {problem}', file=sys.stderr)
     return code

@@ -91,7 +91,7 @@ class ImageGenerator(nn.Module):
         out = composite(out, image, mask)
         return (out,feats) if features else out
 
-# %% ../nbs/06_generator.ipynb #97a2de6e
+# %% ../nbs/06_generator.ipynb #5494f784
 class InpaintNet(nn.Module):
     "G1 and G2: (picture, mask) -> (completed LBP map, filled picture)."
     def __init__(self,
@@ -103,6 +103,9 @@ class InpaintNet(nn.Module):
         hole_value:float=1.,     # What the hole is filled with before it is completed, [-1,1]; the paper's white is 1
     ):
         super().__init__()
+        if not (isinstance(nf,int) and nf>0 and isinstance(top_t,int) and top_t>0 and isinstance(hole_value,(int,float)) and -1<=hole_value<=1): raise ValueError(
+            f'nf and top_t must be whole numbers from 1 and hole_value within -1..1, but {nf!r}, {top_t!r} and {hole_value!r} came.')
+        check_lbp_switches(threshold, border)
         self.config = dict(nf=nf, top_t=top_t, include_self=include_self, threshold=threshold, border=border, hole_value=hole_value)
         self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, SpatialAttention(top_t, include_self))
 
@@ -144,7 +147,7 @@ def save_net(
         tmp = folder/f'.{name}.tmp'
         tmp.write_bytes(content); tmp.replace(folder/name)
 
-# %% ../nbs/06_generator.ipynb #dbe28190
+# %% ../nbs/06_generator.ipynb #18b09e7f
 def find_weights(
     source, # Name of weights that ship with the package, as 'small', or a folder
 ) -> Path: # Folder of weights
@@ -171,5 +174,6 @@ def load_net(
     try:
         net = InpaintNet(**config['network'])
         net.load_state_dict({k:v.float() for k,v in load(data).items()})
-    except (SafetensorError, RuntimeError, KeyError, TypeError) as e: raise wrong(str(e).splitlines()[0]) from None
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as e:
+        raise wrong(str(e).splitlines()[0].rstrip('.:').replace('. ', ', ')) from None
     return net.eval()

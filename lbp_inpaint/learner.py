@@ -172,11 +172,12 @@ def inpaint_learner(
     vgg = VGGFeatures(vgg).to(dls.device) if need_vgg else None
     return InpaintLearner(dls, net, Objectives(net, d1, d2, vgg, **kwargs), lr=lr, cbs=cbs, path=path)
 
-# %% ../nbs/11_learner.ipynb #36fd35f8
+# %% ../nbs/11_learner.ipynb #870ce8f5
 @patch
 def results_grid(self:InpaintLearner, dl, max_n=4):
     "Rows of input, completed LBP, fill and truth from the first batch of `dl`"
-    image,mask,truth = (o[:max_n].to(self.dls.device) for o in dl.one_batch())
+    device = next(self.net.parameters()).device
+    image,mask,truth = (o[:max_n].to(device) for o in dl.one_batch())
     training = self.net.training
     with torch.no_grad(): lbp,fill = self.net.eval()(image, mask)
     self.net.train(training)
@@ -214,7 +215,7 @@ class PictureLog(Callback):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self): self._write(); self.learn.export_inpainter(self.folder)
 
-# %% ../nbs/11_learner.ipynb #632ecd89
+# %% ../nbs/11_learner.ipynb #ca58dba7
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -240,6 +241,8 @@ def train(
     log = PictureLog(run, every)
     learn = inpaint_learner(dls, cbs=log, path=run, **kwargs)
     log.pictures = dls.valid.new(bs=4)
+    try: (run/'pictures').mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise PictureError(f'The folder {run} for the run cannot be made ({e.strerror}); choose another place.') from None
     started = time.time()
     learn.fit_phases(n_lbp, n_joint, decay=decay, cbs=CSVLogger('log.csv', append=True))
     named = {k:Path(v).name if k in ('vgg','pretrained') and v else v for k,v in kwargs.items()}

@@ -51,7 +51,7 @@ class MultiLevelLoss(nn.Module):
         aims,  # List of features, the same shapes, of the truth
     ): return sum(F.mse_loss(f, a.detach()) for f,a in zip(feats, aims, strict=True))
 
-# %% ../nbs/08_losses.ipynb #4aaa1417
+# %% ../nbs/08_losses.ipynb #c79cd54e
 def _vgg_state(file):
     "Convolution weights by number; from `file`, or torchvision's VGG-16"
     if file is None:
@@ -63,7 +63,7 @@ def _vgg_state(file):
         try: state = torch.load(file, map_location='cpu', weights_only=True)
         except FileNotFoundError: raise WeightsError(f"There is no VGG file {file}; give torchvision's vgg16 .pth file, or switch the losses off (--lambda-p 0 --lambda-s 0).") from None
         except Exception as e: raise WeightsError(f"{file} is not a file of weights ({type(e).__name__}); expected torchvision's vgg16 .pth file.") from None
-    if not isinstance(state, dict): raise WeightsError(f"{file} holds no weights by name; expected torchvision's vgg16 .pth file.")
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()): raise WeightsError(f"{file} holds no weights by name; expected torchvision's vgg16 .pth file.")
     convs = {k.removeprefix('features.'):v for k,v in state.items() if not k.startswith('classifier')}
     if '0.weight' not in convs: raise WeightsError(f"{file} holds no VGG convolutions; expected names such as features.0.weight, as in torchvision's vgg16 .pth file.")
     return {k:v.float() for k,v in convs.items()}
@@ -74,20 +74,25 @@ class VGGFeatures(nn.Module):
         file=None, # Weights in torchvision's layout; torchvision's own pretrained VGG-16 without it
     ): # raises `WeightsError` with the remedies where there are none
         super().__init__()
-        state = _vgg_state(file)
-        at = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight'))
-        self.body,self.picks,pools = nn.Sequential(),[],0
-        for i,nxt in pairwise([*at,at[-1]+2]):
-            n_out,n_in = state[f'{i}.weight'].shape[:2]
-            self.body.extend([nn.Conv2d(n_in,n_out,3,padding=1), nn.ReLU()])
-            first = pools>0 and isinstance(self.body[-3], nn.MaxPool2d)
-            if first or (i==at[-1] and pools<3): self.picks.append(len(self.body)-1)
-            if len(self.picks)==3: break
-            if nxt-i==3: self.body.append(nn.MaxPool2d(2)); pools += 1
-        convs = [m for m in self.body if isinstance(m, nn.Conv2d)]
-        for m,i in zip(convs, at): m.load_state_dict({'weight':state[f'{i}.weight'], 'bias':state[f'{i}.bias']})
+        state,self.body,self.picks = _vgg_state(file),nn.Sequential(),[]
+        try: self._build(state)
+        except (KeyError, ValueError, RuntimeError) as e: raise WeightsError(
+            f"{file} does not fit a VGG ({type(e).__name__}); expected 3x3 convolutions with biases, the first on 3 channels, as in torchvision's vgg16 .pth file.") from None
         self.register_buffer('mean', torch.tensor([.485,.456,.406])[:,None,None]); self.register_buffer('std', torch.tensor([.229,.224,.225])[:,None,None])
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def _build(self, state):
+        "Layers for the convolutions in `state`, up to the third feature wanted"
+        at,pools,n = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight')),0,3
+        for i,nxt in pairwise([*at,at[-1]+2]):
+            conv = nn.Conv2d(n, len(state[f'{i}.weight']), 3, padding=1)
+            conv.load_state_dict({k:state[f'{i}.{k}'] for k in ('weight','bias')})
+            first,n = pools>0 and isinstance(self.body[-1], nn.MaxPool2d),conv.out_channels
+            self.body.extend([conv, nn.ReLU()])
+            if first or (i==at[-1] and pools<3): self.picks.append(len(self.body)-1)
+            if len(self.picks)==3: return
+            if nxt-i==3: self.body.append(nn.MaxPool2d(2)); pools += 1
+        raise ValueError('too few layers')
 
     def forward(self,
         image, # `(B,3,H,W)`, RGB, [-1,1]

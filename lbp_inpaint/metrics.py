@@ -12,8 +12,8 @@ import numpy as np, torch
 from skimage.metrics import structural_similarity
 from .core import *
 
-# %% ../nbs/09_metrics.ipynb #4c415e8d
-def _levels(x): return to_uint8(x).double()
+# %% ../nbs/09_metrics.ipynb #56d78512
+def _levels(x): return to_uint8(x).cpu().double()
 
 def _selected(x, mask): return x if mask is None else x*mask.to(x)
 
@@ -26,7 +26,7 @@ def l1(
     a,b = _levels(fill),_levels(truth)
     return 100*_selected((a-b).abs(), mask).sum((1,2,3)) / _selected(b, mask).sum((1,2,3)).clamp(min=1)
 
-# %% ../nbs/09_metrics.ipynb #dd15d55e
+# %% ../nbs/09_metrics.ipynb #5754d946
 def psnr(
     fill:torch.Tensor,       # `(B,3,H,W)`, [-1,1]
     truth:torch.Tensor,      # `(B,3,H,W)`, [-1,1]
@@ -34,7 +34,7 @@ def psnr(
 ) -> torch.Tensor: # `(B,)`, dB; infinite where nothing differs
     "Peak signal to noise ratio for levels 0..255."
     se = _selected((_levels(fill)-_levels(truth))**2, mask).sum((1,2,3))
-    n = fill[0].numel() if mask is None else 3*mask.double().sum((1,2,3))
+    n = fill[0].numel() if mask is None else 3*mask.cpu().double().sum((1,2,3))
     return 10*torch.log10(255**2*n/se)
 
 # %% ../nbs/09_metrics.ipynb #582563df

@@ -1,4 +1,6 @@
 "What several tests need: photographs that scikit-image bundles, a folder of them, thin VGG weights, the shipped model."
+import os
+os.environ['OMP_NUM_THREADS'] = '1' # threads that wait for each other on a busy machine make narrow nets up to 50 times slower
 import numpy as np, pytest, torch
 from PIL import Image
 from skimage import data

@@ -1,0 +1,264 @@
+"What people get wrong: one sentence that names the file, an exit code, nothing half written, no traceback."
+import json, os, shutil, subprocess, sys
+from pathlib import Path
+from urllib.error import URLError
+import numpy as np, pytest, torch
+from PIL import Image
+from lbp_inpaint import losses
+from lbp_inpaint.cli import main
+from lbp_inpaint.generator import find_weights
+
+PICTURE,WEIGHTS = 3,4 # exit codes
+
+@pytest.fixture
+def work(tmp_path, photographs):
+    "A folder with a picture, a mask that fits, and room for an output"
+    Image.fromarray(photographs['coffee'][:60,:80]).save(tmp_path/'picture.png')
+    hole = np.zeros((60,80), bool); hole[20:40,30:50] = True
+    Image.fromarray(hole).save(tmp_path/'mask.png')
+    return tmp_path
+
+def one_sentence(err):
+    assert 'Traceback' not in err
+    assert err.count('\n')==1 and err.startswith('lbp-inpaint: ') and err.endswith('.\n') and '. ' not in err, err
+
+def refused(capsys, code, named, *args):
+    "The command ends with `code` and one sentence that holds `named`"
+    assert main([str(a) for a in args])==code
+    err = capsys.readouterr().err
+    one_sentence(err)
+    assert str(named) in err
+    return err
+
+def fill_refused(capsys, work, named, picture='picture.png', mask='mask.png', out='out.png', code=PICTURE, options=()):
+    before = sorted(work.rglob('*'))
+    refused(capsys, code, named, 'fill', work/picture, work/mask, '-o', work/out, *options)
+    assert sorted(work.rglob('*'))==before, 'files were left'
+
+def spoil(path, how):
+    "Make `path` a file that cannot be read"
+    if how=='text': path.write_text('no picture')
+    if how=='empty': path.write_bytes(b'')
+    if how=='truncated': path.write_bytes(path.read_bytes()[:-path.stat().st_size//2])
+    if how=='folder': path.unlink(missing_ok=True); path.mkdir()
+    if how=='missing': path.unlink()
+
+# pictures and masks
+
+@pytest.mark.parametrize('how', ('text','empty','truncated','missing'))
+@pytest.mark.parametrize('which', ('picture','mask'))
+def test_a_file_that_is_no_picture(which, how, work, capsys):
+    spoil(work/f'{which}.png', how)
+    fill_refused(capsys, work, work/f'{which}.png')
+
+@pytest.mark.parametrize('which', ('picture','mask'))
+def test_a_truncated_jpeg(which, work, capsys, photographs):
+    Image.fromarray(photographs['coffee'][:60,:80]).save(work/f'{which}.jpg')
+    spoil(work/f'{which}.jpg', 'truncated')
+    fill_refused(capsys, work, work/f'{which}.jpg', **{which:f'{which}.jpg'})
+
+def test_a_folder_given_as_mask(work, capsys):
+    (work/'folder').mkdir()
+    fill_refused(capsys, work, work/'folder', mask='folder')
+
+@pytest.mark.parametrize('size', ((80,61),(60,80)))
+def test_a_mask_of_another_size(size, work, capsys):
+    Image.new('L', size, 255).save(work/'mask.png')
+    fill_refused(capsys, work, work/'mask.png')
+
+def test_a_hole_that_covers_everything(work, capsys):
+    Image.new('L', (80,60), 255).save(work/'mask.png')
+    fill_refused(capsys, work, work/'mask.png')
+
+def test_no_hole_gives_a_copy_and_a_note(work, capsys):
+    Image.new('L', (80,60), 0).save(work/'mask.png')
+    assert main(['fill', str(work/'picture.png'), str(work/'mask.png'), '-o', str(work/'out.png')])==0
+    err = capsys.readouterr().err
+    one_sentence(err)
+    assert str(work/'mask.png') in err and 'no hole' in err
+    with Image.open(work/'picture.png') as a, Image.open(work/'out.png') as b: assert a.tobytes()==b.tobytes()
+
+# folders
+
+def test_an_empty_folder(work, capsys):
+    (work/'folder').mkdir()
+    fill_refused(capsys, work, work/'folder', picture='folder', out='results')
+
+def test_the_good_pictures_of_a_folder_are_filled_and_the_bad_ones_named(work, capsys):
+    pictures,masks = work/'pictures',work/'masks'
+    pictures.mkdir(); masks.mkdir()
+    for n in 'abcd':
+        shutil.copy(work/'picture.png', pictures/f'{n}.png')
+        if n!='c': shutil.copy(work/'mask.png', masks/f'{n}.png')
+    spoil(pictures/'b.png', 'truncated')
+    Image.new('L', (80,60), 255).save(masks/'d.png')
+    assert main(['fill', str(pictures), str(masks), '-o', str(work/'out')])==PICTURE
+    err = capsys.readouterr().err
+    assert 'Traceback' not in err and all(str(o) in err for o in (pictures/'b.png', masks/'c.png', masks/'d.png'))
+    assert [o.name for o in (work/'out').iterdir()]==['a.png']
+
+def test_masks_without_a_hole_are_each_named(work, capsys):
+    pictures,masks = work/'pictures',work/'masks'
+    pictures.mkdir(); masks.mkdir()
+    for n in 'ab': shutil.copy(work/'picture.png', pictures/f'{n}.png'); Image.new('L', (80,60), 0).save(masks/f'{n}.png')
+    assert main(['fill', str(pictures), str(masks), '-o', str(work/'out')])==0
+    err = capsys.readouterr().err
+    assert all(str(masks/f'{n}.png') in err for n in 'ab')
+
+def test_pictures_that_differ_in_their_ending_alone_do_not_overwrite_each_other(work, capsys, photographs):
+    pictures = work/'pictures'
+    pictures.mkdir()
+    for n,name in (('a.png','coffee'),('a.bmp','rocket')): Image.fromarray(photographs[name][:60,:80]).save(pictures/n)
+    code = main(['fill', str(pictures), str(work/'mask.png'), '-o', str(work/'out')])
+    assert len(list((work/'out').iterdir()))==2 if code==0 else 'a.' in capsys.readouterr().err
+
+# outputs
+
+@pytest.mark.parametrize('out', ('out','out.txt','out.psd'))
+def test_an_output_without_a_format(out, work, capsys): fill_refused(capsys, work, work/out, out=out)
+
+@pytest.mark.parametrize('out', ('picture.png/out.png','mask.png/deep/out.png'))
+def test_an_output_below_a_file(out, work, capsys): fill_refused(capsys, work, work/out, out=out)
+
+def test_an_output_that_is_the_input(work, capsys):
+    before = (work/'picture.png').read_bytes()
+    fill_refused(capsys, work, work/'picture.png', out='picture.png')
+    assert (work/'picture.png').read_bytes()==before
+
+def test_an_output_that_is_the_mask(work, capsys):
+    before = (work/'mask.png').read_bytes()
+    fill_refused(capsys, work, work/'mask.png', out='mask.png')
+    assert (work/'mask.png').read_bytes()==before
+
+def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
+    def full(self, fp, *args, **kwargs): Path(fp).write_bytes(b'half'); raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(Image.Image, 'save', full)
+    fill_refused(capsys, work, work/'out.png')
+
+@pytest.mark.parametrize('out', ('mask.png/demo.png','demo.txt'))
+def test_a_demonstration_that_cannot_be_written(out, work, capsys): refused(capsys, PICTURE, work/out, 'demo', '-o', work/out)
+
+# weights
+
+@pytest.fixture
+def weights(work):
+    return Path(shutil.copytree(find_weights('small'), work/'weights'))
+
+def new_config(weights, **network):
+    config = json.loads((weights/'config.json').read_text())
+    config['network'].update(network)
+    (weights/'config.json').write_text(json.dumps(config))
+
+def flip(path): b = bytearray(path.read_bytes()); b[len(b)//2] ^= 1; path.write_bytes(b)
+
+DAMAGES = {
+    'a flipped bit': lambda w: flip(w/'model.safetensors'),
+    'truncated': lambda w: spoil(w/'model.safetensors', 'truncated'),
+    'empty': lambda w: spoil(w/'model.safetensors', 'empty'),
+    'no weights': lambda w: spoil(w/'model.safetensors', 'missing'),
+    'no config': lambda w: spoil(w/'config.json', 'missing'),
+    'config not JSON': lambda w: (w/'config.json').write_text('{"format": 1,'),
+    'config not text': lambda w: (w/'config.json').write_bytes(b'\xff\xfe\x00'),
+    'config a list': lambda w: (w/'config.json').write_text('[]'),
+    'config empty': lambda w: (w/'config.json').write_text('{"format": 1}'),
+    'network missing': lambda w: (w/'config.json').write_text(json.dumps({k:v for k,v in json.loads((w/'config.json').read_text()).items() if k!='network'})),
+    'another width': lambda w: new_config(w, nf=8),
+    'negative width': lambda w: new_config(w, nf=-1),
+    'width of zero': lambda w: new_config(w, nf=0),
+    'width in words': lambda w: new_config(w, nf='wide'),
+    'unknown setting': lambda w: new_config(w, colour='red'),
+    'impossible top_t': lambda w: new_config(w, top_t=0),
+    'top_t in words': lambda w: new_config(w, top_t='two'),
+    'impossible threshold': lambda w: new_config(w, threshold='>'),
+    'impossible border': lambda w: new_config(w, border='mirror'),
+    'hole_value in words': lambda w: new_config(w, hole_value='white'),
+}
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_damaged_weights(damage, weights, work, capsys):
+    DAMAGES[damage](weights)
+    fill_refused(capsys, work, weights, code=WEIGHTS, options=('--weights',weights))
+
+@pytest.mark.parametrize('name', ('huge','no/such/folder'))
+def test_unknown_weights(name, work, capsys): fill_refused(capsys, work, name, code=WEIGHTS, options=('--weights',name))
+
+def test_unknown_weights_name_those_there_are(capsys, work):
+    assert 'small' in refused(capsys, WEIGHTS, 'huge', 'demo', '--weights', 'huge', '-o', work/'demo.png')
+    assert not (work/'demo.png').exists()
+
+# VGG
+
+def train_refused(capsys, work, folder, code, named, *options):
+    err = refused(capsys, code, named, 'train', folder, '-o', work/'run', '--nf', 2, '--n-lbp', 1, '--n-joint', 1, *options)
+    assert not (work/'run').exists()
+    return err
+
+def vgg_of(**tensors):
+    def make(path): torch.save({f'features.{k.replace("_", ".")}':v for k,v in tensors.items()}, path)
+    return make
+
+@pytest.mark.parametrize('make', (lambda p: None, lambda p: p.write_text('no weights'), lambda p: p.write_bytes(b''), lambda p: p.mkdir(),
+    lambda p: torch.save([1], p), vgg_of(x=torch.zeros(3)),
+    lambda p: torch.save({'features.0.weight':torch.zeros(4), 'features.0.bias':torch.zeros(4)}, p),
+    lambda p: torch.save({'features.0.weight':torch.zeros(4,3,3,3)}, p),
+    lambda p: torch.save({'features.0.weight':torch.zeros(4,1,3,3), 'features.0.bias':torch.zeros(4)}, p)),
+    ids=('missing','text','empty','folder','a list','other names','another shape','no bias','grey'))
+def test_a_vgg_file_that_is_none(make, work, folder, capsys):
+    make(work/'vgg.pth')
+    train_refused(capsys, work, folder, WEIGHTS, work/'vgg.pth', '--vgg', work/'vgg.pth')
+
+@pytest.mark.parametrize('why', (URLError('no route to host'), RuntimeError('invalid hash value'), PermissionError(13, 'Permission denied')))
+def test_a_vgg_that_cannot_be_downloaded(why, work, folder, capsys, monkeypatch):
+    def fail(*args, **kwargs): raise why
+    monkeypatch.setattr(losses, 'vgg16', fail)
+    err = train_refused(capsys, work, folder, WEIGHTS, 'VGG-16')
+    assert '--vgg' in err and '--lambda' in err
+
+# training pictures
+
+def test_too_few_pictures(work, capsys):
+    (work/'folder').mkdir()
+    train_refused(capsys, work, work/'folder', PICTURE, work/'folder', '--lambda-p', 0, '--lambda-s', 0)
+
+def test_a_folder_that_is_not_there(work, capsys): train_refused(capsys, work, work/'nowhere', PICTURE, work/'nowhere', '--lambda-p', 0, '--lambda-s', 0)
+
+@pytest.mark.parametrize('workers', (0,1))
+def test_a_picture_to_train_on_that_cannot_be_read(workers, work, capsys):
+    (work/'folder'/'valid').mkdir(parents=True)
+    for n in ('a','b','valid/c'): shutil.copy(work/'picture.png', work/'folder'/f'{n}.png')
+    spoil(work/'folder'/'b.png', 'truncated')
+    refused(capsys, PICTURE, work/'folder'/'b.png', 'train', work/'folder', '-o', work/'run', '--nf', 2, '--workers', workers, '--lambda-p', 0, '--lambda-s', 0)
+
+def test_a_run_below_a_file(work, folder, capsys):
+    refused(capsys, PICTURE, work/'mask.png', 'train', folder, '-o', work/'mask.png'/'run', '--nf', 2, '--lambda-p', 0, '--lambda-s', 0)
+
+# usage
+
+@pytest.mark.parametrize('args', ((), ('paint',), ('fill',), ('fill','picture.png'), ('fill','picture.png','mask.png','--nonsense','1'), ('train','folder','--nf','wide')))
+def test_wrong_usage(args, capsys):
+    with pytest.raises(SystemExit) as e: main(list(args))
+    assert e.value.code==2
+    assert 'usage: lbp-inpaint' in capsys.readouterr().err
+
+def test_an_unknown_device(work, capsys): fill_refused(capsys, work, 'abacus', code=1, options=('--device','abacus'))
+
+# through real processes
+
+def run(*args, **env):
+    code = 'import sys; from lbp_inpaint.cli import main; sys.exit(main())'
+    return subprocess.run([sys.executable, '-W', 'ignore::FutureWarning', '-c', code, *map(str, args)], capture_output=True, text=True, env=os.environ|env)
+
+def test_a_mask_of_another_size_in_a_process(work):
+    Image.new('L', (10,10), 255).save(work/'mask.png')
+    done = run('fill', work/'picture.png', work/'mask.png', '-o', work/'out.png')
+    one_sentence(done.stderr)
+    assert done.returncode==PICTURE and not done.stdout and not (work/'out.png').exists()
+
+def test_a_cache_that_cannot_be_written_in_a_process(work, folder):
+    done = run('train', folder, '-o', work/'run', '--nf', 2, TORCH_HOME=str(work/'mask.png'/'cache'))
+    one_sentence(done.stderr)
+    assert done.returncode==WEIGHTS and not (work/'run').exists()
+
+def test_a_fill_that_works_is_silent_on_stderr(work):
+    done = run('fill', work/'picture.png', work/'mask.png', '-o', work/'out.png')
+    assert (done.returncode,done.stderr,done.stdout)==(0,'',f"{work/'out.png'}\n") and (work/'out.png').exists()

@@ -1,0 +1,92 @@
+"Training learns, keeps what it learnt, and is the same each time."
+import csv, json, pytest, torch
+from PIL import Image
+from lbp_inpaint.core import to_tensor
+from lbp_inpaint.data import InpaintDataLoaders
+from lbp_inpaint.inference import Inpainter
+from lbp_inpaint.learner import inpaint_learner, train
+from lbp_inpaint.masks import center_mask
+from lbp_inpaint.metrics import l1
+
+def centre(size, generator): return center_mask(size)
+
+@pytest.fixture(scope='module')
+def four(folder): return torch.stack([to_tensor(f) for f in sorted(folder.glob('*.png'))])
+
+@pytest.fixture(scope='module')
+def learnt(folder, four, vgg_file):
+    "A narrow learner after both phases on four pictures, and the hole's l1 of each before and after"
+    torch.manual_seed(0)
+    dls = InpaintDataLoaders.from_folder(folder, mask_fn=centre, device='cpu')
+    dls.train_ds.augment = False # no mirror images: four pictures and no more
+    learn = inpaint_learner(dls, nf=8, vgg=vgg_file, lr=1e-3, lambda_r=100.) # to learn by heart in seconds; random VGG features help little
+    mask = center_mask().expand(4,-1,-1,-1)
+    def hole_l1():
+        with torch.no_grad(): return l1(learn.net(four, mask)[1], four, mask)
+    before = hole_l1()
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(4, 45)
+    return learn,before,hole_l1()
+
+def test_the_holes_error_falls_by_half_and_more(learnt):
+    _,before,after = learnt
+    assert (after/before).mean()<.45 and (after<before).all(), (before,after)
+
+def test_every_loss_took_part(learnt):
+    sums = learnt[0].turn_losses.sums
+    assert set(sums)=={'d2','m2','r2','a2','p','s'} and all(v!=0 and v.isfinite() for v in sums.values())
+
+def test_what_is_exported_fills_as_what_was_trained(learnt, four, tmp_path):
+    learn,mask = learnt[0],center_mask().expand(4,-1,-1,-1)
+    learn.export_inpainter(tmp_path/'weights')
+    inp = Inpainter.from_pretrained(tmp_path/'weights', 'cpu')
+    with torch.no_grad():
+        for a,b in zip(inp.net(four, mask), learn.net(four, mask)): assert torch.equal(a, b)
+    assert {f.suffix for f in (tmp_path/'weights').iterdir()}=={'.json','.safetensors'}
+
+def weights_of_short_run(folder, run, seed): return train(folder, run, 1, 1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
+
+def test_a_seed_gives_the_same_weights_again(folder, tmp_path):
+    a,b,c = (weights_of_short_run(folder, tmp_path/n, s) for n,s in (('a',1),('b',1),('c',2)))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+def two_epochs(folder, workers):
+    dls = InpaintDataLoaders.from_folder(folder, bs=2, seed=3, num_workers=workers, device='cpu')
+    res = []
+    for dls.train_ds.epoch in (0,1): res += [*dls.train, *dls.valid]
+    return res
+
+def test_workers_do_not_change_the_data(folder):
+    here = two_epochs(folder, 0)
+    for workers in (1,2):
+        there = two_epochs(folder, workers)
+        assert len(here)==len(there)==2*(2+1)
+        assert all(torch.equal(a, b) for x,y in zip(here, there) for a,b in zip(x, y))
+
+def test_epochs_differ_in_training_and_not_in_validation(folder):
+    batches = two_epochs(folder, 0)
+    assert not torch.equal(batches[0][1], batches[3][1]) and all(torch.equal(a, b) for a,b in zip(batches[2], batches[5]))
+
+def test_a_learner_goes_through_new_holes_in_each_epoch_and_phase(folder):
+    dls = InpaintDataLoaders.from_folder(folder, device='cpu')
+    learn,seen = inpaint_learner(dls, nf=2, lambda_p=0., lambda_s=0.),[]
+    predict = type(learn)._do_one_batch
+    def watch(self):
+        if self.training: seen.append(self.xb[1].clone())
+        predict(self)
+    learn._do_one_batch = watch.__get__(learn)
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(1, 2)
+    irregular = {o.numpy().tobytes() for o in seen if not torch.equal(o[0], center_mask())}
+    assert len(seen)==12 and len(irregular)==sum(not torch.equal(o[0], center_mask()) for o in seen)>2
+
+def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
+    run = tmp_path/'run'
+    train(folder, run, 1, 2, nf=2, vgg=vgg_file, every=3, device='cpu')
+    inp = Inpainter.from_pretrained(run, 'cpu')
+    assert inp(folder/'coffee.png', center_mask()[0].numpy()>0).size==(256,256)
+    assert json.loads((run/'config.json').read_text())['training']['pictures']==4
+    heads = [r for r in csv.reader((run/'log.csv').read_text().splitlines()) if r[0]=='epoch']
+    assert {'d1','m1','r1','a1'}<=set(heads[0]) and {'d2','m2','r2','a2','p','s'}<=set(heads[1])
+    pictures = sorted((run/'pictures').iterdir())
+    assert sum(p.name.startswith('lbp') for p in pictures)>=2 and sum(p.name.startswith('joint') for p in pictures)>=4
+    with Image.open(pictures[0]) as im: assert im.width>=4*256
