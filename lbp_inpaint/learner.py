@@ -215,7 +215,7 @@ class PictureLog(Callback):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self): self._write(); self.learn.export_inpainter(self.folder)
 
-# %% ../nbs/11_learner.ipynb #ca58dba7
+# %% ../nbs/11_learner.ipynb #01278347
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -247,6 +247,6 @@ def train(
     learn.fit_phases(n_lbp, n_joint, decay=decay, cbs=CSVLogger('log.csv', append=True))
     named = {k:Path(v).name if k in ('vgg','pretrained') and v else v for k,v in kwargs.items()}
     facts = dict(folder=Path(folder).name, pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, seed=seed, decay=decay, lr=learn.lr)
-    learn.export_inpainter(run, half, training=dict(**facts, **{k:v for k,v in named.items() if k!='lr'}, seconds=round(time.time()-started),
+    learn.export_inpainter(run, half, training=dict(**facts, **{k:v for k,v in named.items() if k not in ('lr','nf')}, seconds=round(time.time()-started),
         torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__))
     return learn

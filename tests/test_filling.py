@@ -2,7 +2,7 @@
 import numpy as np, pytest, torch
 from PIL import Image
 from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import fill
+from lbp_inpaint.inference import fill, masked_resize
 from lbp_inpaint.masks import irregular_mask
 
 def random_hole(rng, h, w):
@@ -130,3 +130,17 @@ def test_weights_come_back_exactly(tmp_path):
     back = load_net(tmp_path)
     assert back.config==net.config and back.state_dict().keys()==net.state_dict().keys()
     for k,v in net.state_dict().items(): assert back.state_dict()[k].dtype==torch.float32 and torch.equal(back.state_dict()[k], v)
+
+def test_the_network_alone_does_not_look_under_the_hole(photographs, small):
+    image = torch.from_numpy(photographs['coffee'][:256,:256].copy()).permute(2,0,1)[None]/127.5-1
+    mask = irregular_mask(generator=torch.Generator().manual_seed(0))[None]
+    with torch.no_grad():
+        for a,b in zip(small.net(image, mask), small.net(torch.where(mask.bool(), -image, image), mask)): assert torch.equal(a, b)
+
+@pytest.mark.parametrize('size', ((256,256),(40,30),(100,90)))
+def test_scaling_a_picture_mixes_nothing_from_the_hole_into_it(size, rng):
+    image = torch.full((1,3,100,90), .25)
+    mask = torch.from_numpy(rng.random((1,1,100,90))<.02).float()
+    scaled,hole = masked_resize(torch.where(mask.bool(), torch.randn(1,3,100,90), image), mask, size)
+    assert 0<hole.mean()<1 and scaled.shape[2:]==hole.shape[2:]==size
+    assert torch.allclose(scaled[(hole==0).expand_as(scaled)], torch.tensor(.25), atol=1e-6)
