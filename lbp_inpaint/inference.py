@@ -109,7 +109,7 @@ class Inpainter:
         if fill.shape!=x.shape: fill = F.interpolate(fill, x.shape[2:], mode='bicubic', antialias=True)
         return to_uint8(fill)[0].permute(1,2,0).cpu().numpy()
 
-# %% ../nbs/13_inference.ipynb #3ad53ad8
+# %% ../nbs/13_inference.ipynb #a809746d
 def _save(im, path):
     "Write a picture completely or not at all"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +129,8 @@ def save_picture(
 ):
     "Make a picture and write it, completely or not at all; raises `PictureError` where it cannot be written."
     path = Path(path)
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE: raise PictureError(
-        f'The output {path} has no ending of a picture format that can be written; use a name such as {path.stem}.png.')
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE.keys()-{'GIF'}: raise PictureError(
+        f'The output {path} has no ending of a true-colour picture format that can be written; use a name such as {path.stem}.png.')
     im = make()
     try: _save(im, path)
     except OSError as e: raise PictureError(f'The output {path} cannot be written ({e.strerror or e}); choose another place.') from None

@@ -215,7 +215,7 @@ class PictureLog(Callback):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self): self._write(); self.learn.export_inpainter(self.folder)
 
-# %% ../nbs/11_learner.ipynb #01278347
+# %% ../nbs/11_learner.ipynb #4cb0c83d
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -234,7 +234,10 @@ def train(
     **kwargs
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures; `run` then holds weights for `Inpainter.from_pretrained`, pictures/ and log.csv."
-    if size%256: raise InpaintError(f'The size of the crops must be a multiple of 256, but {size} came; choose 256.')
+    allowed = dict(size=size>0 and size%256==0, bs=bs>0, n_lbp=n_lbp>=0, n_joint=n_joint>=0 and n_lbp+n_joint>0, seed=seed>=0, workers=workers>=0, every=every>0,
+        decay=0<=decay<1, valid_pct=valid_pct is None or 0<valid_pct<1)
+    if wrong := [k for k,ok in allowed.items() if not ok]: raise InpaintError(f'These settings cannot be trained with: {", ".join(wrong)}; '
+        'size must be a multiple of 256, bs and every at least 1, one of n_lbp and n_joint above 0, seed and workers not negative, decay and valid_pct within 0..1.')
     set_seed(seed)
     dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, num_workers=workers, device=device)
     run = Path(run)
