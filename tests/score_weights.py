@@ -10,7 +10,7 @@ from lbp_inpaint.all import *
 from lbp_inpaint.cli import biharmonic
 from fastai.data.transforms import get_image_files
 
-def mean_colour(image, mask): return composite((image*(1-mask)).sum((1,2), keepdim=True)/(1-mask).sum() + 0*image, image, mask)
+def mean_colour(image, mask): return composite((image*(1-mask)).sum((1,2), keepdim=True)/(1-mask).sum(), image, mask)
 
 def opencv(method):
     def fill(image, mask):
