@@ -6,10 +6,10 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 
 # %% auto #0
 __all__ = ['InpaintError', 'PictureError', 'MaskError', 'WeightsError', 'read_image', 'to_tensor', 'to_uint8', 'to_pil',
-           'composite', 'to_grey', 'sample_generator', 'picture_grid']
+           'composite', 'to_grey', 'sample_generator', 'write_file', 'picture_grid']
 
-# %% ../nbs/00_core.ipynb #2bfc8162
-import math
+# %% ../nbs/00_core.ipynb #36a6bfe0
+import errno, math, os, shutil
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -95,6 +95,42 @@ def sample_generator(
 ) -> torch.Generator: # CPU generator
     "A generator that depends on its three keys alone."
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed,epoch,index]).generate_state(1)[0]))
+
+# %% ../nbs/00_core.ipynb #e44b5ce5
+def _no_room(e, path, size):
+    "Why a write failed, as one sentence"
+    room = ''
+    if e.errno in (errno.ENOSPC, errno.EDQUOT): room = f': {size} bytes are needed and {shutil.disk_usage(path.parent).free} are free there'
+    return f'{path} cannot be written ({e.strerror or e}){room}; make room or choose another place, nothing that was there has changed.'
+
+def write_file(
+    path,               # File to write; its folder is made if need be
+    data,               # bytes, or a function that writes them to the open file it is given
+    error=InpaintError, # What to raise where that fails
+):
+    "Write a file completely or not at all; raises `error`, and leaves an older file as it was, where that cannot be done."
+    path = Path(path)
+    tmp = path.with_name(f'.{path.name}.tmp')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(tmp, 'wb') as f:
+            if callable(data): data(f)
+            else: f.write(data)
+            f.flush(); os.fsync(f.fileno())
+        os.replace(tmp, path)
+        _sync(path.parent)
+    except BaseException as e:
+        size = len(data) if isinstance(data, bytes) else tmp.stat().st_size if tmp.is_file() else 0
+        if tmp.is_file(): tmp.unlink()
+        if not isinstance(e, OSError): raise
+        raise error(_no_room(e, path, size)) from None
+
+def _sync(folder):
+    "Make a rename last, where folders can be synced"
+    if os.name=='nt': return
+    fd = os.open(folder, os.O_RDONLY)
+    try: os.fsync(fd)
+    finally: os.close(fd)
 
 # %% ../nbs/00_core.ipynb #2b090283
 def _label(text, width, height=18):
