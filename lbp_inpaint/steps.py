@@ -14,7 +14,7 @@ from fastai.basics import *
 from .core import *
 from .turns import *
 
-# %% ../nbs/10a_steps.ipynb #6a9b969c
+# %% ../nbs/10a_steps.ipynb #c52a4bdf
 PRECISIONS = dict(fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
 
 class Precision(Callback):
@@ -24,15 +24,18 @@ class Precision(Callback):
         precision:str='bf16', # 'bf16', 'fp16', or 'fp32' for no change
     ):
         if precision not in PRECISIONS: raise InpaintError(f'There is no precision {precision!r}; expected one of {", ".join(PRECISIONS)}.')
-        self.dtype,self.scalers = PRECISIONS[precision],{}
+        self.dtype,self.scalers,self.states = PRECISIONS[precision],{},{}
     def before_fit(self):
         self.device = next(self.model.parameters()).device.type
         self.learn.autocast = partial(torch.autocast, self.device, self.dtype) if self.dtype else nullcontext
     @property
     def scaler(self):
         "The scaler of this turn, one that does nothing unless precision is fp16"
-        if self.turn.name not in self.scalers: self.scalers[self.turn.name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
-        return self.scalers[self.turn.name]
+        name = self.turn.name
+        if name not in self.scalers:
+            self.scalers[name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
+            self.scalers[name].load_state_dict(self.states.get(name, self.scalers[name].state_dict()))
+        return self.scalers[name]
     def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
     def before_step(self): self.scaler.unscale_(self.opt.opt)
     def after_step(self): self.scaler.update()

@@ -40,7 +40,7 @@ def network_groups(
 
 adam = partial(OptimWrapper, opt=torch.optim.Adam, betas=(.5,.999))
 
-# %% ../nbs/10_turns.ipynb #6a23e54d
+# %% ../nbs/10_turns.ipynb #0159f000
 class AdversarialLearner(Learner):
     "A `Learner` whose batch is a list of turns."
     def __init__(self,
@@ -54,7 +54,7 @@ class AdversarialLearner(Learner):
         cbs=None,          # More callbacks
         **kwargs
     ):
-        self.autocast = nullcontext
+        self.autocast,self.asked,self.stopping = nullcontext,None,None
         super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr, splitter=network_groups, cbs=L(NoAccumulation(),TurnLosses())+L(cbs), moms=(.5,.5,.5), **kwargs)
         self.play(predict, turns)
 
