@@ -24,21 +24,15 @@ def release_names(
         **{('up311.0' if image and k==3 else f'up{k}{s}.1'):f'decoder.{8-k}.1' for k in range(7,1,-1)}, f'up1{s}.1':'last.1'}
     return {f'{theirs}.{p}':f'{ours}.{p}' for theirs,ours in layers.items() for p in ('weight','bias')}
 
-# %% ../nbs/12_convert.ipynb #417e4bed
-def _turned(state):
-    "A state dict of our image `UNet` with the channels of its pictures in the opposite order"
-    first,weight,bias = (state[k] for k in ('encoder.0.weight','last.1.weight','last.1.bias'))
-    return {**state, 'encoder.0.weight':torch.cat([first[:,:3].flip(1), first[:,3:]], 1), 'last.1.weight':weight.flip(1), 'last.1.bias':bias.flip(0)}
-
-# %% ../nbs/12_convert.ipynb #0f5b63d5
+# %% ../nbs/12_convert.ipynb #93c2560a
 def from_release(
     lbp:dict,   # State dict of the published LBP network
     image:dict, # State dict of the published image network
-) -> InpaintNet: # Variant `release`, RGB, in evaluation mode
+) -> InpaintNet: # Variant `release`, in evaluation mode
     "The network of two published state dicts."
     net = InpaintNet(len(lbp['dn1.0.bias']), variant='release')
     net.g1.unet.load_state_dict({v:lbp[k] for k,v in release_names(False).items()})
-    net.g2.unet.load_state_dict(_turned({v:image[k] for k,v in release_names(True).items()}))
+    net.g2.unet.load_state_dict({v:image[k] for k,v in release_names(True).items()})
     return net.eval()
 
 def to_release(
@@ -46,7 +40,7 @@ def to_release(
 ) -> tuple: # State dicts of the LBP network and of the image network, as the authors publish them
     "What `from_release` was given, bit for bit."
     def renamed(state, image): return {k:state[v].clone() for k,v in release_names(image).items()}
-    return renamed(net.g1.unet.state_dict(), False),renamed(_turned(net.g2.unet.state_dict()), True)
+    return renamed(net.g1.unet.state_dict(), False),renamed(net.g2.unet.state_dict(), True)
 
 # %% ../nbs/12_convert.ipynb #fca02e6d
 def _wrong(file, what, remedy): return WeightsError(f'{file} cannot be converted: {what}; {remedy}.')

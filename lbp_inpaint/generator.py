@@ -72,14 +72,16 @@ class LBPGenerator(nn.Module):
         out = composite(out, lbp, mask)
         return (out,feats) if features else out
 
-# %% ../nbs/06_generator.ipynb #a500fcde
+# %% ../nbs/06_generator.ipynb #04a387de
 class ImageGenerator(nn.Module):
     "G2: paints the hole of a picture, guided by a completed LBP map."
     def __init__(self,
         nf:int=64,        # Width: filters of Layer 1
         attention='ours', # Layer (features, mask) -> features for Layer 13; `SpatialAttention()` unless given, None for none
+        bgr:bool=False,   # Does the U-Net itself see and paint BGR, as the published one?
     ):
         super().__init__()
+        self.bgr = bgr
         self.unet = UNet(5, 3, nf, SpatialAttention() if attention=='ours' else attention)
 
     def forward(self,
@@ -89,8 +91,9 @@ class ImageGenerator(nn.Module):
         features:bool=False, # Return (picture, list of the 16 layer outputs)?
     ): # `(B,3,H,W)`, RGB in [-1,1], known pixels unchanged
         "Paint `image` in `mask`."
-        out,feats = self.unet(torch.cat([image, lbp, 1-mask], 1), mask)
-        out = composite(out, image, mask)
+        def turned(x): return x.flip(1) if self.bgr else x
+        out,feats = self.unet(torch.cat([turned(image), lbp, 1-mask], 1), mask)
+        out = composite(turned(out), image, mask)
         return (out,feats) if features else out
 
 # %% ../nbs/06_generator.ipynb #f81b02cf
@@ -106,7 +109,7 @@ def _settings(variant, **given):
     check_lbp_switches(switches['threshold'], switches['border'])
     return attention,switches
 
-# %% ../nbs/06_generator.ipynb #42c37289
+# %% ../nbs/06_generator.ipynb #0d5b54d2
 class InpaintNet(nn.Module):
     "G1 and G2: (picture, mask) -> (completed LBP map, filled picture)."
     def __init__(self,
@@ -124,7 +127,7 @@ class InpaintNet(nn.Module):
         if not (isinstance(nf,int) and nf>0 and isinstance(top_t,int) and top_t>0 and isinstance(hole_value,(int,float)) and -1<=hole_value<=1): raise ValueError(
             f'nf and top_t must be whole numbers from 1 and hole_value within -1..1, but {nf!r}, {top_t!r} and {hole_value!r} came.')
         self.config = dict(nf=nf, top_t=top_t, include_self=include_self, **switches, variant=variant)
-        self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, attention(top_t, include_self))
+        self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, attention(top_t, include_self), bgr=variant=='release')
 
     def blank(self, image, mask):
         "`image` with `hole_value` in the hole"
