@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #de5d507f
-from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, inference
+# %% ../nbs/21_all.ipynb #881a0443
+from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, convert, inference
 from .core import *
 from .lbp import *
 from .masks import *
@@ -21,7 +21,8 @@ from .losses import *
 from .metrics import *
 from .turns import *
 from .learner import *
+from .convert import *
 from .inference import *
 
-# %% ../nbs/21_all.ipynb #ae4e573f
-__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,inference) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #175c8394
+__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,convert,inference) for name in module.__all__]

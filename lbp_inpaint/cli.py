@@ -7,8 +7,9 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'biharmonic', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #39e0617f
+# %% ../nbs/20_cli.ipynb #f90e530f
 import argparse, sys, warnings
+from typing import Annotated
 import torch
 from PIL import Image, ImageOps
 from fastcore.meta import delegates
@@ -20,6 +21,7 @@ from .core import *
 from .masks import *
 from .metrics import *
 from .learner import train
+from .convert import *
 from .inference import *
 
 # %% ../nbs/20_cli.ipynb #b8448307
@@ -97,13 +99,25 @@ def _demo(
     "Fill holes in four photographs and compare with classical filling."
     demo(Out, **kwargs)
 
-# %% ../nbs/20_cli.ipynb #d00da74d
-COMMANDS = dict(fill=_fill, train=_train, demo=_demo)
+# %% ../nbs/20_cli.ipynb #9474e0e6
+_File = Annotated[str, dict(opt=True, required=True)]
+
+def _convert(
+    lbp:_File,   # Published file of the LBP network, *_net_LBP.pth
+    image:_File, # Published file of the image network, *_net_G.pth
+    Out:str='release', # Folder for the weights
+):
+    "Convert the authors' published weights."
+    convert_release(lbp, image, Out)
+    print(f'The weights are in {Out}; use them with: lbp-inpaint fill PICTURE MASK --weights {Out} -o OUT')
+
+# %% ../nbs/20_cli.ipynb #684dcdd1
+COMMANDS = dict(fill=_fill, train=_train, demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)
     p.add_argument('--version', action='version', version=f'lbp-inpaint {lbp_inpaint.__version__}')
-    sub = p.add_subparsers(dest='command', required=True, metavar='{fill,train,demo}')
+    sub = p.add_subparsers(dest='command', required=True, metavar='{fill,train,demo,convert}')
     for name,f in COMMANDS.items(): sub.add_parser(name, parents=[anno_parser(f)], conflict_handler='resolve', help=f.__doc__, description=f.__doc__)
     return p
 

@@ -19,19 +19,21 @@ from .lbp import *
 from .layers import *
 from .attention import *
 
-# %% ../nbs/06_generator.ipynb #e433b036
+# %% ../nbs/06_generator.ipynb #8bebb035
 class UNet(nn.Module):
     "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1] and the outputs of its 16 convolutions; H and W are multiples of 256."
     def __init__(self,
         n_in:int,       # Channels in
         n_out:int,      # Channels out
         nf:int=64,      # Width: filters of Layer 1
-        attention=None, # Layer (features, mask) -> features, before Layer 13's deconvolution
+        attention=None, # Layer (features, mask) -> features, before Layer 13's deconvolution; `grows` times as many, where it says so
     ):
         super().__init__()
         n = [nf*k for k in (1,2,4,8,8,8,8,8)]
+        wide = [2*k for k in n[6:0:-1]] # into Layers 9-14: the layer before and its skip
+        wide[4] = int(wide[4]*getattr(attention, 'grows', 1))
         self.encoder = nn.ModuleList([conv(n_in,nf), *(down(a,b) for a,b in zip(n[:6],n[1:7])), down(n[6],n[7],norm=False)])      # Layers 1-7, 8's conv
-        self.decoder = nn.ModuleList([up(n[7],n[6]), *(up(2*a,b) for a,b in zip(n[6:0:-1],n[5::-1]))])                            # Layer 8's deconv, 9-14
+        self.decoder = nn.ModuleList([up(n[7],n[6]), *(up(a,b) for a,b in zip(wide,n[5::-1]))])                                   # Layer 8's deconv, 9-14
         self.last = nn.Sequential(nn.ReLU(), deconv(2*nf,n_out), nn.Tanh())                                                       # Layer 15
         self.attention = attention
         init_weights(self)
@@ -70,14 +72,16 @@ class LBPGenerator(nn.Module):
         out = composite(out, lbp, mask)
         return (out,feats) if features else out
 
-# %% ../nbs/06_generator.ipynb #a500fcde
+# %% ../nbs/06_generator.ipynb #04a387de
 class ImageGenerator(nn.Module):
     "G2: paints the hole of a picture, guided by a completed LBP map."
     def __init__(self,
         nf:int=64,        # Width: filters of Layer 1
         attention='ours', # Layer (features, mask) -> features for Layer 13; `SpatialAttention()` unless given, None for none
+        bgr:bool=False,   # Does the U-Net itself see and paint BGR, as the published one?
     ):
         super().__init__()
+        self.bgr = bgr
         self.unet = UNet(5, 3, nf, SpatialAttention() if attention=='ours' else attention)
 
     def forward(self,
@@ -87,27 +91,43 @@ class ImageGenerator(nn.Module):
         features:bool=False, # Return (picture, list of the 16 layer outputs)?
     ): # `(B,3,H,W)`, RGB in [-1,1], known pixels unchanged
         "Paint `image` in `mask`."
-        out,feats = self.unet(torch.cat([image, lbp, 1-mask], 1), mask)
-        out = composite(out, image, mask)
+        def turned(x): return x.flip(1) if self.bgr else x
+        out,feats = self.unet(torch.cat([turned(image), lbp, 1-mask], 1), mask)
+        out = composite(turned(out), image, mask)
         return (out,feats) if features else out
 
-# %% ../nbs/06_generator.ipynb #5494f784
+# %% ../nbs/06_generator.ipynb #f81b02cf
+_VARIANTS = dict(
+    paper=(SpatialAttention, dict(threshold='gt', border='zero', hole_value=1.)),
+    release=(ReleaseAttention, dict(threshold='ge', border='wrap', hole_value=0.)))
+
+def _settings(variant, **given):
+    "A variant's attention and switches; what is `given` and not None instead of its own"
+    if variant not in _VARIANTS: raise ValueError(f'variant must be one of {", ".join(_VARIANTS)}, but {variant!r} came.')
+    attention,own = _VARIANTS[variant]
+    switches = own | {k:v for k,v in given.items() if v is not None}
+    check_lbp_switches(switches['threshold'], switches['border'])
+    return attention,switches
+
+# %% ../nbs/06_generator.ipynb #0d5b54d2
 class InpaintNet(nn.Module):
     "G1 and G2: (picture, mask) -> (completed LBP map, filled picture)."
     def __init__(self,
         nf:int=64,               # Width of both generators
         top_t:int=2,             # T of the spatial attention
         include_self:bool=True,  # May a missing cell match itself in the attention?
-        threshold:str='gt',      # LBP comparison, see `lbp_codes`
-        border:str='zero',       # LBP at the picture's border, see `lbp_codes`
-        hole_value:float=1.,     # What the hole is filled with before it is completed, [-1,1]; the paper's white is 1
+        threshold:str=None,      # LBP comparison, see `lbp_codes`; the variant's without it
+        border:str=None,         # LBP at the picture's border, see `lbp_codes`; the variant's without it
+        hole_value:float=None,   # What the hole is filled with before it is completed, [-1,1]; the variant's without it, which is white, 1, in the paper
+        variant:str='paper',     # 'paper', or 'release' for what the authors' published code computes
     ):
         super().__init__()
+        attention,switches = _settings(variant, threshold=threshold, border=border, hole_value=hole_value)
+        hole_value = switches['hole_value']
         if not (isinstance(nf,int) and nf>0 and isinstance(top_t,int) and top_t>0 and isinstance(hole_value,(int,float)) and -1<=hole_value<=1): raise ValueError(
             f'nf and top_t must be whole numbers from 1 and hole_value within -1..1, but {nf!r}, {top_t!r} and {hole_value!r} came.')
-        check_lbp_switches(threshold, border)
-        self.config = dict(nf=nf, top_t=top_t, include_self=include_self, threshold=threshold, border=border, hole_value=hole_value)
-        self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, SpatialAttention(top_t, include_self))
+        self.config = dict(nf=nf, top_t=top_t, include_self=include_self, **switches, variant=variant)
+        self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, attention(top_t, include_self), bgr=variant=='release')
 
     def blank(self, image, mask):
         "`image` with `hole_value` in the hole"
@@ -115,7 +135,10 @@ class InpaintNet(nn.Module):
 
     def known_lbp(self, image, mask):
         "The LBP map of the known region and the hole of the map, see `masked_lbp`"
-        return masked_lbp(image, mask, *(self.config[k] for k in ('hole_value','threshold','border')))
+        hole_value,threshold,border,variant = (self.config[k] for k in ('hole_value','threshold','border','variant'))
+        if variant=='paper': return masked_lbp(image, mask, hole_value, threshold, border)
+        white = torch.where(mask.bool(), 1., image)
+        return torch.where(mask.bool(), hole_value, lbp_map(white, threshold, border)), mask
 
     def true_lbp(self, image):
         "The LBP map of an intact picture, see `lbp_map`"
