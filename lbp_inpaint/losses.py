@@ -23,7 +23,7 @@ class ReconstructionLoss(nn.Module):
         truth, # `(B,C,H,W)`, [-1,1]
     ): return F.mse_loss(out, truth)
 
-# %% ../nbs/08_losses.ipynb #b02fc138
+# %% ../nbs/08_losses.ipynb #63081f5e
 class AdversarialLoss(nn.Module):
     "Eq. 4, seen from either side."
     def __init__(self,
@@ -36,20 +36,20 @@ class AdversarialLoss(nn.Module):
         fake, # Logits for completed pictures, any shape
     ): # What the discriminator lowers
         "Minus Eq. 4."
-        return F.softplus(-real).mean() + F.softplus(fake).mean()
+        return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
     def generator(self,
         fake, # Logits for completed pictures, any shape
     ): # What the generator lowers
         "The generator's part of Eq. 4."
-        return -F.softplus(fake).mean() if self.saturating else F.softplus(-fake).mean()
+        return -F.softplus(fake.float()).mean() if self.saturating else F.softplus(-fake.float()).mean()
 
-# %% ../nbs/08_losses.ipynb #e2366ff3
+# %% ../nbs/08_losses.ipynb #821465a0
 class MultiLevelLoss(nn.Module):
     "Eq. 2: mean squared differences of features, summed over layers."
     def forward(self,
         feats, # List of features, any shapes, of the damaged input
         aims,  # List of features, the same shapes, of the truth
-    ): return sum(F.mse_loss(f, a.detach()) for f,a in zip(feats, aims, strict=True))
+    ): return sum(F.mse_loss(f.float(), a.detach().float()) for f,a in zip(feats, aims, strict=True))
 
 # %% ../nbs/08_losses.ipynb #c79cd54e
 def _vgg_state(file):
@@ -103,20 +103,20 @@ class VGGFeatures(nn.Module):
             if i in self.picks: res.append(x)
         return res
 
-# %% ../nbs/08_losses.ipynb #8934cae0
+# %% ../nbs/08_losses.ipynb #5d91e0fa
 def gram(
     f, # `(B,C,h,w)`
 ): # `(B,C,C)`
     "Gram matrix divided by C*h*w."
-    v = f.flatten(2)
-    return v @ v.transpose(1,2) / v[0].numel()
+    v = f.float().flatten(2)
+    with torch.autocast(v.device.type, enabled=False): return v @ v.transpose(1,2) / v[0].numel()
 
 class PerceptualLoss(nn.Module):
     "Eq. 6: mean squared differences of VGG features, summed over layers."
     def forward(self,
         feats, # `VGGFeatures` of the completed picture
         aims,  # `VGGFeatures` of the truth
-    ): return sum(F.mse_loss(f, a) for f,a in zip(feats, aims, strict=True))
+    ): return sum(F.mse_loss(f.float(), a.float()) for f,a in zip(feats, aims, strict=True))
 
 class StyleLoss(nn.Module):
     "Eq. 7: mean squared differences of Gram matrices, summed over layers."
