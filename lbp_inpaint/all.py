@@ -7,12 +7,13 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #de5d507f
-from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, inference
+# %% ../nbs/21_all.ipynb #bd775dd2
+from . import core, lbp, masks, data, recipes, layers, attention, generator, discriminator, losses, metrics, turns, learner, inference, evaluate as _evaluate, card
 from .core import *
 from .lbp import *
 from .masks import *
 from .data import *
+from .recipes import *
 from .layers import *
 from .attention import *
 from .generator import *
@@ -22,6 +23,8 @@ from .metrics import *
 from .turns import *
 from .learner import *
 from .inference import *
+from .evaluate import *
+from .card import *
 
-# %% ../nbs/21_all.ipynb #ae4e573f
-__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,inference) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #ea5617f2
+__all__ = [name for module in (core,lbp,masks,data,recipes,layers,attention,generator,discriminator,losses,metrics,turns,learner,inference,_evaluate,card) for name in module.__all__]

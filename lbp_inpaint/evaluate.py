@@ -206,7 +206,7 @@ def _net_fill(method, image, mask):
     inp = method.inpainter
     return tuple(o.cpu() for o in inp.net(image.to(inp.device), mask.to(inp.device)))
 
-# %% ../nbs/14_evaluate.ipynb #082ffdcb
+# %% ../nbs/14_evaluate.ipynb #ae34670a
 def _resume(file, settings, ids):
     "Rows that an earlier run with the same settings left; `file` then holds them and the settings, and no torn line"
     rows = []
@@ -229,7 +229,7 @@ def _collect(file, settings, methods, buckets, numbers, **kwargs):
     new = ({'hole':h, 'method':m.label, 'id':m.id, **row} for m,h,todo in jobs if todo for row in _rows(m, buckets[h], todo, **kwargs))
     try:
         with open(file, 'a', encoding='utf8') as f:
-            for row in progress_bar(new, total=sum(len(o[2]) for o in jobs)):
+            for row in progress_bar(new, total=n) if (n := sum(len(o[2]) for o in jobs)) else ():
                 f.write(json.dumps(row)+'\n'); f.flush()
                 rows.append(row)
     except OSError as e: raise InpaintError(f'{file} cannot be written ({e.strerror or e}); make room and give the command again, what is finished is kept.') from None
@@ -325,7 +325,7 @@ def _settings(size, seed, pictures, dealt, vgg, lpips):
     return dict(lbp_inpaint=lbp_inpaint.__version__, size=size, seed=seed, pictures=f'{len(pictures)} ({_digest(pictures)})',
         masks=_digest(masks) if dealt else 'drawn', **{k:_sha(f)[:16] if f else None for k,f in dict(vgg=vgg, lpips=lpips).items()})
 
-# %% ../nbs/14_evaluate.ipynb #fc5bc4ed
+# %% ../nbs/14_evaluate.ipynb #10a6d68f
 def evaluate(
     folder,              # Folder of pictures, searched to the bottom
     out='evaluation',    # Folder for table.csv, results.json, sheet.png and values.jsonl, made if need be
@@ -357,6 +357,6 @@ def evaluate(
     write_file(out/'table.csv', table.to_csv(index=False).encode())
     write_file(out/'results.json', (json.dumps(results, indent=1)+'\n').encode())
     write_file(out/'sheet.png', lambda f: _sheet(methods, buckets, list(pictures)).save(f, 'PNG'))
-    print(table_text(table))
+    print(f'\n{table_text(table)}')
     if refused: raise PictureError(f'{len(pictures)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
     return table
