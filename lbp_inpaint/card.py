@@ -15,8 +15,9 @@ from .core import *
 from .recipes import *
 from .evaluate import *
 
-# %% ../nbs/16_card.ipynb #94aeb077
+# %% ../nbs/16_card.ipynb #8219e217
 FACTS = dict(
+    nf='width of both generators',
     sets='names of the data recipes trained on',
     masks='how holes were made, in words',
     n_lbp='epochs of phase 1', n_joint='epochs of phase 2', pictures='training pictures',
@@ -31,7 +32,7 @@ def _check_facts(facts):
     missing = [k for k in FACTS if (v := facts.get(k)) is None or v=='' or v==[] or v==()]
     if missing: raise InpaintError(f'The model card lacks {", ".join(f"{k} ({FACTS[k]})" for k in missing)}; give these facts, a card is not written without.')
 
-# %% ../nbs/16_card.ipynb #ed83981d
+# %% ../nbs/16_card.ipynb #0ed3614c
 def _rows(head, rows): return '\n'.join('| '+' | '.join(map(str, o))+' |' for o in [head, ['---']*len(head), *rows])
 
 def _data_text(facts):
@@ -39,21 +40,22 @@ def _data_text(facts):
     rows = [(k, max(r.n_train), r.n_valid, r.what, f'{r.credit}, {r.licence}') for k,r in recipes.items()]
     return f'{facts["pictures"]:,} photographs for training, {facts["size"]}x{facts["size"]} pixels:\n\n' + _rows(('set','training','held out','what','credit and licence'), rows) + f'\n\nHoles: {facts["masks"]}.'
 
-def _time(seconds): return f'{seconds/3600:.1f} hours' if seconds>=5400 else f'{seconds/60:.0f} minutes'
+def _time(seconds): return f'{seconds/3600:.1f} hours' if seconds>=5400 else f'{seconds/60:.0f} minutes' if seconds>=120 else f'{seconds:.0f} seconds'
 
 def _training_text(facts):
-    told = ('sets','masks','limits','licence','pictures','size','seconds','folder')
+    told = ('nf','sets','masks','limits','licence','pictures','size','seconds','folder')
     rows = [('time', _time(facts['seconds'])), *((k, v) for k,v in facts.items() if k not in told and v is not None)]
     return _rows(('','value'), rows)
 
 def _numbers_text(results):
     made,versions = results['hardware'],', '.join(f'{k} {v}' for k,v in results['versions'].items())
     left = f' {len(results["left_out"])} damaged pictures were left out.' if results['left_out'] else ''
-    return (f'Means over {len(results["pictures"])} held-out pictures, all methods on the same holes, by `lbp-inpaint evaluate` with seed {results["settings"]["seed"]}; hole gradient is the ratio to the '
-        f'truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\nMade with {versions}; {made["gpu"] or made["cpu"]}.')
+    return (f'Means over {len(results["pictures"])} held-out pictures, all methods on the same holes, by `lbp-inpaint evaluate` with seed {results["settings"]["seed"]}. The centre hole is a square of 120 '
+        f'pixels, the others are strokes that cover so many percent; columns called hole look there only, and hole gradient is the ratio to the gradient energy of the truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\nMade with {versions}; {made["gpu"] or made["cpu"]}.')
 
-# %% ../nbs/16_card.ipynb #fadf7205
+# %% ../nbs/16_card.ipynb #7d6227d0
 SECTIONS = 'Data','Training','Numbers','Limits','Licence'
+_always = ('The networks work at 256 pixels: larger holes are scaled down, filled and scaled up.', 'A filled region is an invention, and no evidence of what was there.')
 
 def card_text(
     name:str,     # What the weights are called
@@ -65,8 +67,8 @@ def card_text(
     if lacking := [k for k in ('methods','table','pictures','settings','versions','hardware') if not results.get(k)]: raise InpaintError(
         f'The evaluation lacks {", ".join(lacking)}; expected results.json as `lbp-inpaint evaluate` writes it.')
     if name not in results['methods']: raise InpaintError(f'The evaluation has no method {name} but {", ".join(results["methods"])}; evaluate the weights that the card is about.')
-    texts = dict(Data=_data_text(facts), Training=_training_text(facts), Numbers=_numbers_text(results), Limits='\n'.join(f'- {o}' for o in facts['limits']), Licence=f'{facts["licence"]}.')
-    text = f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint.\n\n' + '\n\n'.join(f'## {k}\n\n{texts[k]}' for k in SECTIONS)+'\n'
+    texts = dict(Data=_data_text(facts), Training=_training_text(facts), Numbers=_numbers_text(results), Limits='\n'.join(f'- {o}' for o in (*facts['limits'], *_always)), Licence=f'{facts["licence"]}.')
+    text = f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint: both generators of Wu, Zhou and Li\'s system at width {facts["nf"]}, where the paper\'s is 64.\n\n' + '\n\n'.join(f'## {k}\n\n{texts[k]}' for k in SECTIONS)+'\n'
     check_card(text)
     return text
 
@@ -78,7 +80,7 @@ def check_card(
     wrong = [o for o in SECTIONS if not parts.get(o)]
     if wrong: raise InpaintError(f'The model card has nothing under {", ".join(wrong)}; expected the sections {", ".join(SECTIONS)}, each with its facts.')
 
-# %% ../nbs/16_card.ipynb #638d5d46
+# %% ../nbs/16_card.ipynb #5e259376
 def write_card(
     folder,       # Folder of weights; its `config.json` tells what `train` knew
     results,      # `results.json` of an evaluation of these weights, or the folder that holds it
@@ -90,7 +92,7 @@ def write_card(
     config,results = _json(folder/'config.json', 'weights'),_json(results, 'an evaluation')
     name = next((k for k,m in results.get('methods', {}).items() if m['id'].endswith(config.get('sha256', 'none')[:16])), None)
     if name is None: raise InpaintError(f'The evaluation has other weights than those in {folder} (their checksum differs); evaluate these.')
-    text = card_text(name, {**config.get('training', {}), **facts}, results)
+    text = card_text(name, {**config.get('network', {}), **config.get('training', {}), **facts}, results)
     write_file(folder/'README.md', text.encode())
     return folder/'README.md'
 
