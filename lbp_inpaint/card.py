@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/card.html.md"""
 # %% auto #0
 __all__ = ['FACTS', 'SECTIONS', 'card_text', 'check_card', 'write_card']
 
-# %% ../nbs/16_card.ipynb #ef45a296
-import json, math
+# %% ../nbs/16_card.ipynb #490419ff
+import json
 from pathlib import Path
 import pandas as pd
 from .core import *
@@ -32,7 +32,7 @@ def _check_facts(facts):
     missing = [k for k in FACTS if (v := facts.get(k)) is None or v=='' or v==[] or v==()]
     if missing: raise InpaintError(f'The model card lacks {", ".join(f"{k} ({FACTS[k]})" for k in missing)}; give these facts, a card is not written without.')
 
-# %% ../nbs/16_card.ipynb #0ed3614c
+# %% ../nbs/16_card.ipynb #8abd6124
 def _rows(head, rows): return '\n'.join('| '+' | '.join(map(str, o))+' |' for o in [head, ['---']*len(head), *rows])
 
 def _data_text(facts):
@@ -40,6 +40,7 @@ def _data_text(facts):
     rows = [(k, max(r.n_train), r.n_valid, r.what, f'{r.credit}, {r.licence}') for k,r in recipes.items()]
     return f'{facts["pictures"]:,} photographs for training, {facts["size"]}x{facts["size"]} pixels:\n\n' + _rows(('set','training','held out','what','credit and licence'), rows) + f'\n\nHoles: {facts["masks"]}.'
 
+# %% ../nbs/16_card.ipynb #2a4503c4
 def _time(seconds): return f'{seconds/3600:.1f} hours' if seconds>=5400 else f'{seconds/60:.0f} minutes' if seconds>=120 else f'{seconds:.0f} seconds'
 
 def _training_text(facts):

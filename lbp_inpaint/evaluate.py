@@ -149,11 +149,11 @@ class HoledPictures(InpaintDataset):
         truth,mask = to_tensor(self._crop(read_image(self.files[i]), None)),read_mask(self.masks[i%len(self.masks)], (self.size,self.size))
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-# %% ../nbs/14_evaluate.ipynb #77715abf
+# %% ../nbs/14_evaluate.ipynb #73a98872
 def _method(name, device):
     "A way to fill holes: `fill` for one picture by a classical method, or the `inpainter` of weights"
     if name in CLASSICAL:
-        by = {'biharmonic':'scikit-image', 'telea':'cv2', 'ns':'cv2'}.get(name, 'lbp_inpaint')
+        by = dict(biharmonic='scikit-image', telea='cv2', ns='cv2').get(name, 'lbp_inpaint')
         return SimpleNamespace(name=name, label=name, id=f'{by} {_version(by)}', fill=CLASSICAL[name], inpainter=None)
     try: folder = find_weights(name)
     except WeightsError as e: raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
@@ -206,7 +206,7 @@ def _net_fill(method, image, mask):
     inp = method.inpainter
     return tuple(o.cpu() for o in inp.net(image.to(inp.device), mask.to(inp.device)))
 
-# %% ../nbs/14_evaluate.ipynb #ae34670a
+# %% ../nbs/14_evaluate.ipynb #371cb9be
 def _resume(file, settings, ids):
     "Rows that an earlier run with the same settings left; `file` then holds them and the settings, and no torn line"
     rows = []
@@ -230,13 +230,14 @@ def _collect(file, settings, methods, buckets, numbers, **kwargs):
     try:
         with open(file, 'a', encoding='utf8') as f:
             for row in progress_bar(new, total=n) if (n := sum(len(o[2]) for o in jobs)) else ():
-                f.write(json.dumps(row)+'\n'); f.flush()
+                f.write(json.dumps(row)+'\n')
+                f.flush()
                 rows.append(row)
     except OSError as e: raise InpaintError(f'{file} cannot be written ({e.strerror or e}); make room and give the command again, what is finished is kept.') from None
     labels = {m.label for m in methods}
     return [r for r in rows if r['method'] in labels and r['hole'] in buckets]
 
-# %% ../nbs/14_evaluate.ipynb #54e1e841
+# %% ../nbs/14_evaluate.ipynb #b3cd3d68
 def _interval(d, draws=1000):
     "95 % bootstrap interval of the mean of `d`"
     means = d[np.random.default_rng(0).integers(0, len(d), (draws,len(d)))].mean(1)
@@ -253,7 +254,8 @@ def _summary(rows, labels, holes):
             lead = at[labels[0]]-at[m]
             for k in metrics:
                 (metric,over),(low,high) = k.rsplit(' ', 1),_interval(lead[k].to_numpy())
-                res.append(dict(hole=hole, method=m, metric=metric, over=over, value=at[m][k].mean(), pictures=len(lead), difference=lead[k].mean(), low=low, high=high))
+                res.append(dict(hole=hole, method=m, metric=metric, over=over, value=at[m][k].mean(), pictures=len(lead),
+                    difference=lead[k].mean(), low=low, high=high))
     return pd.DataFrame(res)
 
 # %% ../nbs/14_evaluate.ipynb #ca9d5440
@@ -268,7 +270,7 @@ def table_text(
         lines.append([hole, method, *(f'{values[k]:.{3 if k[0] in ("SSIM","VGG","LPIPS") else 2}f}' for k in names)])
     return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
 
-# %% ../nbs/14_evaluate.ipynb #393f51d3
+# %% ../nbs/14_evaluate.ipynb #08acd9ac
 def _sheet(methods, buckets, numbers):
     "Truth, input, and each method's fill, a network's with its completed LBP; one picture of each bucket"
     picks = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
@@ -292,15 +294,12 @@ def _results(table, rows, settings, methods, pictures, buckets, refused):
     seconds,ratio = pd.DataFrame(rows).groupby('method').seconds.mean(),{(r['picture'],r['hole']):r['ratio'] for r in rows}
     def mask(ds, i): return Path(ds.masks[i%len(ds.masks)]).name if ds.masks else 'drawn'
     def filled_on(m): return str(m.inpainter.device) if m.inpainter else 'cpu'
+    def holes(i): return {h:dict(mask=mask(ds, i), ratio=ratio[i,h]) for h,ds in buckets.items()}
     return dict(settings=settings, versions=versions, hardware=_hardware(), left_out=refused, table=table.to_dict('records'),
         methods={m.label:dict(id=m.id, device=filled_on(m), seconds_a_picture=float(seconds[m.label])) for m in methods},
-        pictures=[dict(file=name, sha256=sha, holes={h:dict(mask=mask(ds, i), ratio=ratio[i,h]) for h,ds in buckets.items()}) for i,(name,sha) in pictures.items()])
+        pictures=[dict(file=name, sha256=sha, holes=holes(i)) for i,(name,sha) in pictures.items()])
 
-# %% ../nbs/14_evaluate.ipynb #fe122b9e
-def _sha(file): return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-
-def _digest(things): return hashlib.sha256(json.dumps(things).encode()).hexdigest()[:16]
-
+# %% ../nbs/14_evaluate.ipynb #62761a82
 def _pictures(folder, out, recipe):
     "Files below `folder`, or the validation parts of recipes there; nothing that an evaluation wrote"
     if not folder.is_dir(): raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
@@ -318,6 +317,11 @@ def _usable(files, folder):
         else: good[i] = f.relative_to(folder).as_posix(),_sha(f)
     if not good: raise PictureError(f'None of the {len(files)} pictures in {folder} can be read, {files[0]} for one; open and save them again.')
     return good,refused
+
+# %% ../nbs/14_evaluate.ipynb #6a1dfbbe
+def _sha(file): return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+def _digest(things): return hashlib.sha256(json.dumps(things).encode()).hexdigest()[:16]
 
 def _settings(size, seed, pictures, dealt, vgg, lpips):
     "What every number in a record depends on, beside its method"

@@ -62,12 +62,13 @@ def find_recipe(
     if name in RECIPES: return RECIPES[name]
     raise InpaintError(f'There is no data recipe {name}; expected one of {", ".join(RECIPES)}.')
 
-# %% ../nbs/03a_recipes.ipynb #6061f9ff
+# %% ../nbs/03a_recipes.ipynb #d2474783
 def _below(root, folders):
-    "Pictures below the first of `folders` that exists, in order of their numbers, then names"
+    "Pictures below the first of `folders` that exists, in order of their names, or of their numbers where all have one"
     folder = next((root/o for o in folders if (root/o).is_dir()), None)
     if folder is None: return None
-    return sorted(get_image_files(folder), key=lambda f: (f.parent, int(f.stem) if f.stem.isdecimal() else -1, f.name))
+    files = sorted(get_image_files(folder))
+    return sorted(files, key=lambda f: (f.parent, int(f.stem))) if all(f.stem.isdecimal() for f in files) else files
 
 def _missing(name, root, what, folders):
     return PictureError(f'{root} holds no {what} of {name}: there is none of the folders {", ".join(folders)}; give the folder that holds it, or get it from {RECIPES[name].source}.')

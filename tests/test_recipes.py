@@ -44,6 +44,12 @@ def test_faces_are_split_by_number(name, tmp_path, monkeypatch):
     (tmp_path/'CelebA-HQ-img'/name.format(11)).unlink()
     with pytest.raises(PictureError, match='8 training'): files_of('celeba_hq', tmp_path, train=False) # else a training picture would slip into the held-out ones
 
+def test_names_that_are_no_numbers_are_in_the_order_of_a_folder(tmp_path, monkeypatch):
+    "As everywhere else, so that a picture has the same hole whether its set is named or its folder is given"
+    shrink(monkeypatch, 'flowers_ccby', 3, 3)
+    put(tmp_path, *[f'{part}/{o}.jpg' for part in ('train','valid') for o in ('9a','123','b7')])
+    assert files_of('flowers_ccby', tmp_path)[1]==sorted((tmp_path/'valid').iterdir())
+
 def test_paris_has_no_damaged_pictures_in_it(tmp_path, monkeypatch):
     shrink(monkeypatch, 'paris_streetview', 2, 1)
     put(tmp_path, 'paris_train_original/a.JPG', 'paris_train_original/b.JPG', 'paris_eval/paris_eval_gt/001_im.png', 'paris_eval/paris_eval_corrupted/001_im.png')
