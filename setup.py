@@ -24,6 +24,6 @@ setup(
     long_description=readme,
     long_description_content_type='text/markdown',
     install_requires=lines('requirements'),
-    extras_require={'dev':lines('dev_requirements')},
+    extras_require={o.removesuffix('_requirements'):lines(o) for o in cfg if o.endswith('_requirements')},
     entry_points={o:lines(o) for o in ('console_scripts', 'nbdev')},
 )

@@ -7,12 +7,13 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #881a0443
-from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, convert, inference
+# %% ../nbs/21_all.ipynb #26918c15
+from . import core, lbp, masks, data, recipes, layers, attention, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, inference, evaluate as _evaluate, card
 from .core import *
 from .lbp import *
 from .masks import *
 from .data import *
+from .recipes import *
 from .layers import *
 from .attention import *
 from .generator import *
@@ -20,9 +21,14 @@ from .discriminator import *
 from .losses import *
 from .metrics import *
 from .turns import *
+from .steps import *
+from .processes import *
+from .runs import *
 from .learner import *
 from .convert import *
 from .inference import *
+from .evaluate import *
+from .card import *
 
-# %% ../nbs/21_all.ipynb #175c8394
-__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,convert,inference) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #ec313871
+__all__ = [name for module in (core,lbp,masks,data,recipes,layers,attention,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,inference,_evaluate,card) for name in module.__all__]

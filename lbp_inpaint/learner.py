@@ -286,13 +286,13 @@ class Stopped(InpaintError):
     "Training was asked to stop, and has kept where it is."
     def __init__(self, message, number): super().__init__(message); self.exit_code = 128+number
 
-# %% ../nbs/11_learner.ipynb #d13fe94e
+# %% ../nbs/11_learner.ipynb #c285ada5
 @patch
 def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, ema, config):
     "Add the callbacks of a run, and take it up where it was left"
     log = PictureLog(run, every)
     log.pictures = self.dls.valid.new(bs=4, num_workers=0)
-    self.add_cbs([Precision(precision), FiniteSteps(clip), GameWatch(), log, *([EMA(ema)] if ema else []),
+    self.add_cbs([TurnPrecision(precision), FiniteSteps(clip), GameWatch(), log, *([EMA(ema)] if ema else []),
         Checkpoints(run, minutes, config=config, harmless=HARMLESS, best=('picture_psnr','valid_loss'), export=partial(self.export_inpainter, half=half))])
     if not self.resume(run): return self.checkpoints.write_json('running')
     for phase,name in ((1,'n_lbp'),(2,'n_joint')):

@@ -121,7 +121,7 @@ class ResumableLearner(AdversarialLearner):
         self.pct_train = state['pct_train']
         for k,n in state['counts'].items(): self.turn_losses.sums[k],self.turn_losses.counts[k] = tensors[f'sum.{k}'],n
 
-# %% ../nbs/10c_runs.ipynb #fc246c60
+# %% ../nbs/10c_runs.ipynb #261ff7bb
 @patch
 def state(self:ResumableLearner):
     "Everything that the next step depends on: (tensors, plain data)"
@@ -136,7 +136,7 @@ def state(self:ResumableLearner):
     if hasattr(self, 'ema') and self.ema.average is not None:
         tensors.update({f'ema.{i}':a for i,a in enumerate(self.ema.average)})
         plain['ema_steps'] = self.ema.steps
-    if hasattr(self, 'precision'): plain['scalers'] = {k:s.state_dict() for k,s in self.precision.scalers.items()}
+    if hasattr(self, 'turn_precision'): plain['scalers'] = {k:s.state_dict() for k,s in self.turn_precision.scalers.items()}
     if hasattr(self, 'finite_steps'): plain.update(skipped=dict(self.finite_steps.skipped), recent=list(self.finite_steps.recent))
     return tensors,plain
 
@@ -164,7 +164,7 @@ def load_run_state(self:ResumableLearner, tensors, plain):
     self._load_adam(tensors, plain['groups'])
     if hasattr(self, 'ema') and 'ema_steps' in plain:
         self.ema.steps,self.ema.average = plain['ema_steps'],[tensors[f'ema.{i}'].to(p.device) for i,p in enumerate(self.ema.weights)]
-    if hasattr(self, 'precision'): self.precision.states = plain.get('scalers', {})
+    if hasattr(self, 'turn_precision'): self.turn_precision.states = plain.get('scalers', {})
     if hasattr(self, 'finite_steps'): self.finite_steps.skipped.update(plain.get('skipped', {})); self.finite_steps.recent.extend(plain.get('recent', []))
     self.position,self.train_iter,self.pending = dict(plain['position']),plain['train_iter'],(tensors,plain['rng'],plain)
 
