@@ -156,7 +156,7 @@ class InpaintDataLoaders(DataLoaders):
         dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]
         return cls(*dls, path=path, device=ifnone(device, default_device()))
 
-# %% ../nbs/03_data.ipynb #59c97f7a
+# %% ../nbs/03_data.ipynb #45017e17
 @patch
 def check_pictures(self:InpaintDataLoaders,
     most:float=.1,   # Part of the pictures that may be bad, 0..1
@@ -172,6 +172,8 @@ def check_pictures(self:InpaintDataLoaders,
         except PictureError as e: return ds.files[i],e
     with ThreadPoolExecutor(4) as pool: found = [o for o in pool.map(fault, todo) if o]
     for o in found: self.train_ds.bad.note(*o)
-    if len(found)>most*len(todo): raise PictureError(f'{len(found)} of {len(todo)} pictures cannot be used, the first one because {found[0][1]} '
-        f'{f"All are named in {self.train_ds.bad.path}." if self.train_ds.bad.path else ""} Training needs nine good ones in ten; mend the folder first.')
+    if len(found)>most*len(todo):
+        listed = f', all are named in {self.train_ds.bad.path}' if self.train_ds.bad.path else ''
+        raise PictureError(f'{len(found)} of {len(todo)} pictures cannot be used (the first: {str(found[0][1]).partition("; ")[0]}{listed}); '
+            'mend or remove them, since training needs nine good ones in ten.')
     return len(found)

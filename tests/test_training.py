@@ -85,8 +85,10 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     inp = Inpainter.from_pretrained(run, 'cpu')
     assert inp(folder/'coffee.png', center_mask()[0].numpy()>0).size==(256,256)
     assert json.loads((run/'config.json').read_text())['training']['pictures']==4
-    heads = [r for r in csv.reader((run/'log.csv').read_text().splitlines()) if r[0]=='epoch']
-    assert {'d1','m1','r1','a1'}<=set(heads[0]) and {'d2','m2','r2','a2','p','s'}<=set(heads[1])
+    rows = list(csv.DictReader((run/'log.csv').read_text().splitlines()))
+    assert [(r['phase'],r['epoch']) for r in rows]==[('1','0'),('2','0'),('2','1')]
+    terms = [{k for k,v in r.items() if v} - {'phase','epoch','train_loss','valid_loss'} for r in rows]
+    assert terms[0]=={'d1','m1','r1','a1'} and terms[1]==terms[2]=={'d2','m2','r2','a2','p','s','picture_psnr','hole_psnr','picture_ssim'}
     pictures = sorted((run/'pictures').iterdir())
     assert sum(p.name.startswith('lbp') for p in pictures)>=2 and sum(p.name.startswith('joint') for p in pictures)>=4
     with Image.open(pictures[0]) as im: assert im.width>=4*256
