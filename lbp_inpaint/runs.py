@@ -80,7 +80,7 @@ def _set_generators(tensors, plain):
     cuda = [tensors[k] for k in sorted((k for k in tensors if k.startswith('rng.cuda.')), key=lambda k: int(k[9:]))]
     if len(cuda)==torch.cuda.device_count(): torch.cuda.set_rng_state_all(cuda)
 
-# %% ../nbs/10c_runs.ipynb #e3664af5
+# %% ../nbs/10c_runs.ipynb #3e4014be
 class ResumableLearner(AdversarialLearner):
     "An `AdversarialLearner` whose training can be left at any batch and taken up again; see `Checkpoints`."
     def __init__(self, *args, **kwargs):
@@ -110,14 +110,20 @@ class ResumableLearner(AdversarialLearner):
         if self.training and self.pending: self._restore_epoch(first)
         batches = self.dl.from_batch(first) if hasattr(self.dl, 'from_batch') else islice(self.dl, first, None)
         for i,b in enumerate(batches, first):
-            if self.training and self.pending: _set_generators(*self.pending[:2]); self.pending = None
+            if self.training: self.skip_pending()
             self.one_batch(i, b)
+        if self.training: self.skip_pending() # the epoch's last batch was the last one learnt from
+
+    def skip_pending(self):
+        "What was resumed is in place, but for the random generators"
+        if not self.pending: return
+        _set_generators(*self.pending[:2]); self.pending = None
 
     def _restore_epoch(self, first):
         tensors,rng,state = self.pending
         self.train_iter = state['train_iter']
         self.recorder.smooth_loss.count,self.recorder.smooth_loss.val = state['smooth_count'],tensors['smooth']
-        if not first: return _set_generators(tensors, rng)
+        if not first: return self.skip_pending() # or else when the loader has drawn what it draws
         self.pct_train = state['pct_train']
         for k,n in state['counts'].items(): self.turn_losses.sums[k],self.turn_losses.counts[k] = tensors[f'sum.{k}'],n
 
@@ -195,7 +201,7 @@ def check_config(
         f'give the old value{"s" if len(bad)>1 else ""} to go on, or another folder to start a new run.')
     return [f'{k} is now {new.get(k)!r}, it was {old.get(k)!r}.' for k in changed]
 
-# %% ../nbs/10c_runs.ipynb #d4f9b136
+# %% ../nbs/10c_runs.ipynb #a6fce632
 def newest_state(run):
     "State of the newest checkpoint in the folder `run` that can be read, or None where there is none"
     files,problem = [run/f'{o}.safetensors' for o in ('last','previous')],None
@@ -288,11 +294,6 @@ def keep_previous(last, previous):
     try: os.link(last, spare)
     except OSError: return os.replace(last, previous) # no second names on this file system
     os.replace(spare, previous)
-
-@patch
-def skip_pending(self:ResumableLearner):
-    "A resumed phase turns out to be finished: only the random generators are put back"
-    _set_generators(*self.pending[:2]); self.pending = None
 
 @patch
 def resume(self:ResumableLearner,
