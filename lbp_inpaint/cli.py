@@ -118,7 +118,7 @@ def _evaluate(
     evaluate(folder, Out, methods, holes, recipe=recipe, **kwargs)
     print(f'The table, what it was made with and a contact sheet are in {Out}.')
 
-# %% ../nbs/20_cli.ipynb #304aac3b
+# %% ../nbs/20_cli.ipynb #e17b6146
 COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, demo=_demo, convert=_convert)
 
 def _parser():
@@ -132,12 +132,23 @@ class _Terminated(BaseException): pass
 
 @contextlib.contextmanager
 def _terminable():
-    "SIGTERM as an exception, so that what is being written is tidied up; training has its own, gentler way"
+    "SIGTERM as an exception, so that what is being written is tidied up; a second one waits. Training has its own, gentler way"
     if threading.current_thread() is not threading.main_thread(): yield; return
-    def stop(*_): raise _Terminated
+    def stop(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
     old = signal.signal(signal.SIGTERM, stop)
     try: yield
     finally: signal.signal(signal.SIGTERM, old)
+
+def _run(command, kwargs):
+    "Exit code of a command, and what to say"
+    try:
+        command(**kwargs)
+        return 0,None
+    except InpaintError as e: return e.exit_code,str(e)
+    except KeyboardInterrupt: return 130,'stopped.'
+    except _Terminated: return 143,'terminated.'
 
 def main(
     args:list=None, # Arguments; those of the process without it
@@ -147,11 +158,7 @@ def main(
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
     warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
-    try:
-        with _terminable(): command(**kwargs)
-        return 0
-    except InpaintError as e: problem,code = str(e),e.exit_code
-    except KeyboardInterrupt: problem,code = 'stopped.',130
-    except _Terminated: problem,code = 'terminated.',143
-    print(f'lbp-inpaint: {problem}', file=sys.stderr)
+    with _terminable():
+        code,problem = _run(command, kwargs)
+        if problem: print(f'lbp-inpaint: {problem}', file=sys.stderr)
     return code

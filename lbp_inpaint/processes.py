@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/processes.html.md"""
 # %% auto #0
 __all__ = ['process_group', 'SyncGrads']
 
-# %% ../nbs/10b_processes.ipynb #f487f12c
-import signal
+# %% ../nbs/10b_processes.ipynb #bfd5a72c
+import signal, threading
 from contextlib import contextmanager
 from datetime import timedelta
 from fastai.basics import *
@@ -16,7 +16,7 @@ from fastai.callback.progress import ProgressCallback
 from .core import *
 from .turns import *
 
-# %% ../nbs/10b_processes.ipynb #4df83b70
+# %% ../nbs/10b_processes.ipynb #4cab02ec
 @contextmanager
 def process_group(
     minutes:float=10, # How long a process waits for the others before it gives up
@@ -27,6 +27,9 @@ def process_group(
     if cuda: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     torch.distributed.init_process_group('nccl' if cuda else 'gloo', timeout=timedelta(minutes=minutes))
     try: yield
+    except BaseException: # once one process has failed, the launcher ends all of them: the reason must be told before
+        if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
     finally: torch.distributed.destroy_process_group()
 
 # %% ../nbs/10b_processes.ipynb #70a5543c

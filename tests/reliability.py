@@ -340,7 +340,7 @@ def soak(tmp, n, rng):
 
 def torchrun(args, out, env={}, n=2, seconds=240):
     "Start `n` processes of this file's `process` job; the launcher"
-    with open(out, 'w') as f: return subprocess.Popen([sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n), '-m', 'tests.reliability', '--process', *map(str, args)],
+    with open(out, 'w') as f: return subprocess.Popen([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n), '-m', 'tests.reliability', '--process', *map(str, args)],
         stdout=f, stderr=f, cwd=ROOT, env={**os.environ, **env})
 
 def ended(launcher, seconds):
@@ -423,7 +423,7 @@ def check(name, n=None, seed=0, quick=False):
     "Run a check; the line about it"
     f,full,few = CHECKS[name]
     tmp,began = Path(tempfile.mkdtemp(prefix=f'reliability-{name}-')),time.time()
-    warnings.simplefilter('ignore')
+    warnings.simplefilter('default', UserWarning)
     results = list(f(tmp, n or (few if quick else full), lambda i: random.Random(f'{seed} {i}')))
     failed = [dict(id=i, why=why) for i,fine,why in results if not fine]
     if not failed: shutil.rmtree(tmp)
