@@ -162,3 +162,6 @@ def main(
         code,problem = _run(command, kwargs)
         if problem: print(f'lbp-inpaint: {problem}', file=sys.stderr)
     return code
+
+# %% ../nbs/20_cli.ipynb #ab40914c
+if __name__=='__main__': sys.exit(main())
