@@ -9,10 +9,10 @@ SOURCES := $(shell find lbp_inpaint -type f -not -path '*/__pycache__/*')
 INSTALLED := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/plain.stamp)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test readme docs clean
+.PHONY: help demo test reliability readme docs clean
 
 help: ## Show these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) ## Install the package, fill holes in photographs, write demo.png
 	$(BIN)/lbp-inpaint demo -o demo.png
@@ -22,6 +22,9 @@ test: $(VENV)/dev.stamp ## Run every check: export, clean, notebooks, tests
 	$(BIN)/python tests/unchanged.py nbdev-clean
 	$(BIN)/nbdev-test --timing
 	$(BIN)/python -m pytest -q tests
+
+reliability: $(VENV)/dev.stamp ## Attack training at full size: kills, full disks, bad data, several processes (an hour)
+	$(BIN)/python -m tests.reliability all
 
 readme: $(VENV)/dev.stamp ## Write README.md from nbs/index.ipynb
 	$(BIN)/python tests/make_readme.py

@@ -1,6 +1,7 @@
 "Training learns, keeps what it learnt, and is the same each time."
 import csv, json, pytest, torch
 from PIL import Image
+from fastai.callback.progress import CSVLogger
 from lbp_inpaint.core import to_tensor
 from lbp_inpaint.data import InpaintDataLoaders
 from lbp_inpaint.inference import Inpainter
@@ -92,3 +93,28 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     pictures = sorted((run/'pictures').iterdir())
     assert sum(p.name.startswith('lbp') for p in pictures)>=2 and sum(p.name.startswith('joint') for p in pictures)>=4
     with Image.open(pictures[0]) as im: assert im.width>=4*256
+
+def test_fastais_loggers_see_every_term(folder, tmp_path):
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, lambda_p=0., lambda_s=0., path=tmp_path, cbs=CSVLogger())
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(0, 2)
+    rows = list(csv.DictReader((tmp_path/'history.csv').read_text().splitlines()))
+    assert len(rows)==2 and {'d2','m2','r2','a2','picture_psnr'}<=set(rows[0]) and all(float(r['r2'])>0 for r in rows)
+
+def test_tensorboard(folder, tmp_path, monkeypatch):
+    pytest.importorskip('tensorboard')
+    from fastai.callback.tensorboard import TensorBoardCallback
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, lambda_p=0., lambda_s=0., cbs=TensorBoardCallback(tmp_path, trace_model=False, log_preds=False))
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(0, 1)
+    assert list(tmp_path.glob('events*'))
+
+def test_a_frozen_generator_is_not_trained_and_a_slice_sets_each_rate(folder):
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, lambda_p=0., lambda_s=0.)
+    before = {k:v.clone() for k,v in learn.model.state_dict().items()}
+    def moved(): return {k[:2] for k,v in learn.model.state_dict().items() if not torch.equal(v, before[k])}
+    learn.freeze()
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(1, 1)
+    assert moved()=={'d1','d2'}
+    learn.unfreeze()
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(1, 1, lr=slice(1e-6,1e-3))
+    rates = [h['lr'] for h in learn.opt.hypers]
+    assert moved()=={'g1','g2','d1','d2'} and rates==pytest.approx([1e-6,1e-5,1e-4,1e-3])
