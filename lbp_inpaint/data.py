@@ -121,7 +121,7 @@ class InpaintDL(TfmdDL):
         if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
         return None if show else grid
 
-# %% ../nbs/03_data.ipynb #3e4f3023
+# %% ../nbs/03_data.ipynb #514fedb0
 def _split(files, path, valid_pct, seed):
     "(train, valid) lists of files"
     valid = [f for f in files if 'valid' in f.relative_to(path).parts[:-1]]
@@ -132,6 +132,19 @@ def _split(files, path, valid_pct, seed):
 
 class InpaintDataLoaders(DataLoaders):
     "Batches of (picture with a white hole, mask, truth) for training and validation."
+    @classmethod
+    def from_files(cls,
+        train:list,          # Paths of training pictures
+        valid:list,          # Paths of validation pictures
+        path,                # Folder that all of them are in
+        bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device=None, bad_pictures=None, # As in `from_folder`
+    ):
+        "Pictures whose split is known, as that of a [data recipe](03a_recipes.ipynb)."
+        bad = BadPictures(bad_pictures)
+        ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad) for fs,augment in ((train,True),(valid,False))]
+        dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]
+        return cls(*dls, path=Path(path), device=ifnone(device, default_device()))
+
     @classmethod
     def from_folder(cls,
         path,                # Folder of pictures, searched to the bottom
@@ -151,10 +164,7 @@ class InpaintDataLoaders(DataLoaders):
         if len(files)<2: raise PictureError(f'{path} holds {len(files)} pictures, but training needs at least 2, one of them for validation; add PNG or JPEG files.')
         train,valid = _split(files, path, valid_pct, seed)
         if not train: raise PictureError(f'All {len(valid)} pictures below {path} are in folders called valid; put some elsewhere to train on, or give `valid_pct`.')
-        bad = BadPictures(bad_pictures)
-        ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad) for fs,augment in ((train,True),(valid,False))]
-        dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]
-        return cls(*dls, path=path, device=ifnone(device, default_device()))
+        return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures)
 
 # %% ../nbs/03_data.ipynb #45017e17
 @patch

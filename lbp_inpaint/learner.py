@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/learner.html.md"""
 __all__ = ['HARMLESS', 'Objectives', 'spread', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner', 'inpaint_learner',
            'GameWatch', 'PictureLog', 'data_digest', 'Stopped', 'train']
 
-# %% ../nbs/11_learner.ipynb #d89b3959
+# %% ../nbs/11_learner.ipynb #93248d1f
 import hashlib, signal
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from fastai.torch_core import show_image
 import lbp_inpaint
 from .core import *
 from .data import *
+from .recipes import *
 from .generator import *
 from .discriminator import *
 from .losses import *
@@ -301,7 +302,7 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
     if self.position['phase']==2 and config['n_lbp']!=(old := newest_state(run)[1]['config']['n_lbp']): raise InpaintError(
         f'Phase 1 of the run in {run} is over after {old} epochs, but n_lbp = {config["n_lbp"]} came; give {old}, or another folder to start a new run.')
 
-# %% ../nbs/11_learner.ipynb #86691cf7
+# %% ../nbs/11_learner.ipynb #72e2cc91
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -311,6 +312,7 @@ def train(
     bs:int=1,            # Batch size; the paper trains with 1
     size:int=256,        # Side of the square crops, pixels; a multiple of 256
     valid_pct:float=None, # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
+    recipe:str=None,     # Name of a data recipe, whose pictures and split are then checked and used
     seed:int=0,          # Key of split, order, crops, holes and first weights
     workers:int=0,       # Processes that load pictures
     decay:float=0.,      # Last part of each phase, 0..1, in which the learning rate falls to 0
@@ -324,17 +326,20 @@ def train(
     **kwargs
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, pictures/, log.csv and checkpoints."
+    if recipe and valid_pct: raise InpaintError(f'The data recipe {recipe} has a split of its own, but valid_pct = {valid_pct} came; leave one of the two away.')
     _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes)
     with process_group():
         set_seed(seed)
         run = Path(run)
         _open_run(run)
-        dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, num_workers=workers, device=device, bad_pictures=run/'bad_files.tsv')
+        files = dict(num_workers=workers, device=device, bad_pictures=run/'bad_files.tsv')
+        if recipe: dls = InpaintDataLoaders.from_files(*files_of(recipe, folder), folder, bs, size, seed, **files)
+        else: dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, **files)
         dls.check_pictures()
         learn = inpaint_learner(dls, path=run, **kwargs).distrib()
         objectives = {k:getattr(learn.objectives, k) for k in inspect.signature(Objectives.__init__).parameters if k.startswith('lambda') or k=='saturating'}
         named = {k:Path(kwargs[k]).name if kwargs.get(k) else None for k in ('vgg','pretrained')}
-        config = dict(folder=Path(folder).name, data=data_digest(dls), pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
+        config = dict(folder=Path(folder).name, recipe=recipe, data=data_digest(dls), pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
             workers=workers, decay=decay, precision=precision, clip=clip, ema=ema, half=half, every=every, minutes=minutes, device=str(dls.device), processes=max(1,num_distrib()),
             lr=learn.lr, network=learn.net.config, **named, **objectives)
         learn._keep_run(run, every, half, minutes, precision, clip, ema, config)

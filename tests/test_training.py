@@ -1,8 +1,11 @@
 "Training learns, keeps what it learnt, and is the same each time."
-import csv, json, pytest, torch
+import csv, json, shutil
+from dataclasses import replace
+import pytest, torch
 from PIL import Image
 from fastai.callback.progress import CSVLogger
-from lbp_inpaint.core import to_tensor
+from lbp_inpaint import recipes
+from lbp_inpaint.core import InpaintError, to_tensor
 from lbp_inpaint.data import InpaintDataLoaders
 from lbp_inpaint.inference import Inpainter
 from lbp_inpaint.learner import inpaint_learner, train
@@ -118,3 +121,15 @@ def test_a_frozen_generator_is_not_trained_and_a_slice_sets_each_rate(folder):
     with learn.no_bar(), learn.no_logging(): learn.fit_phases(1, 1, lr=slice(1e-6,1e-3))
     rates = [h['lr'] for h in learn.opt.hypers]
     assert moved()=={'g1','g2','d1','d2'} and rates==pytest.approx([1e-6,1e-5,1e-4,1e-3])
+
+def test_a_data_recipe_is_trained_on_with_its_own_split(folder, tmp_path, monkeypatch):
+    pictures = sorted(folder.glob('*.png'))
+    for part,files in (('paris_train_original',pictures[:3]), ('paris_eval/paris_eval_gt',pictures[3:])):
+        (tmp_path/part).mkdir(parents=True)
+        for f in files: shutil.copy(f, tmp_path/part)
+    monkeypatch.setitem(recipes.RECIPES, 'paris_streetview', replace(recipes.RECIPES['paris_streetview'], n_train=(3,), n_valid=1))
+    quick = dict(n_lbp=1, n_joint=0, nf=2, lambda_p=0., lambda_s=0., device='cpu')
+    learn = train(tmp_path, tmp_path/'run', recipe='paris_streetview', **quick)
+    assert [[f.name for f in ds.files] for ds in (learn.dls.train_ds, learn.dls.valid_ds)]==[[f.name for f in pictures[:3]], [pictures[3].name]]
+    with pytest.raises(InpaintError, match='leave one'): train(tmp_path, tmp_path/'run2', recipe='paris_streetview', valid_pct=.5, **quick)
+    with pytest.raises(InpaintError, match='no data recipe'): train(tmp_path, tmp_path/'run3', recipe='paris', **quick)
