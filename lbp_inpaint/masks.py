@@ -175,7 +175,7 @@ def read_mask(
     "`read_hole` as a tensor; raises `MaskError` when it cannot be read or has another size than its picture."
     return torch.from_numpy(read_hole(source, size, **kwargs))[None].float()
 
-# %% ../nbs/02_masks.ipynb #086a3675
+# %% ../nbs/02_masks.ipynb #d4a0979b
 def _middling(source):
     "Share of pixels that are neither nearly black nor nearly white, 0..1"
     a = np.asarray(source)
@@ -189,11 +189,12 @@ def check_hole(
     rgb:np.ndarray,   # uint8 `(H,W,3)`, the picture
     mask=None,        # The mask as it was given: its path, Pillow picture or array
     name='The picture', # What to call the picture
+    exchanged=True,     # Look whether picture and mask are exchanged?
 ):
     "Warn of a mask without a hole, or over 60 % hole; raise `MaskError` over 98 %, or when picture and mask are exchanged."
     which = f'The mask {mask}' if isinstance(mask, (str,os.PathLike)) else 'The mask'
     share = hole.mean()
-    if mask is not None and _middling(rgb)<.05 and not (isinstance(mask, np.ndarray) and mask.dtype==bool) and _middling(read_image(mask))>.3:
+    if exchanged and mask is not None and _middling(rgb)<.05 and not (isinstance(mask, np.ndarray) and mask.dtype==bool) and _middling(read_image(mask))>.3:
         raise MaskError(f'{which} looks like a photograph and {name} like a mask; give the picture first, then the mask.')
     if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, so that there is next to nothing to fill it from; exchange black and white with --invert-mask, or draw a smaller hole.')
     if share>.6: warnings.warn(f'{which} makes {share:.0%} of the picture a hole; if that is the wrong way round, exchange black and white with --invert-mask.', stacklevel=2)
