@@ -23,7 +23,7 @@ from .attention import *
 from .generator import *
 from .pictures import *
 
-# %% ../nbs/13_inference.ipynb #a62085da
+# %% ../nbs/13_inference.ipynb #0ed72caa
 CELL = 8
 
 def _cells(hole):
@@ -31,16 +31,28 @@ def _cells(hole):
     y,x = (np.arange(0, n, CELL) for n in hole.shape)
     return [f.reduceat(f.reduceat(hole, y, axis=0), x, axis=1) for f in (np.logical_or,np.logical_and)]
 
-def _holes(hole):
-    "Connected holes: their labels on cells, bounding boxes in pixels (y0,x0,y1,x1), thickness in pixels"
-    some,full = _cells(hole)
-    labels,n = ndimage.label(some, np.ones((3,3)))
-    depth = np.full(full.shape, max(hole.shape)) if full.all() else ndimage.distance_transform_edt(np.pad(full, 1, mode='edge'))[1:-1,1:-1]
-    thick = CELL*(ndimage.maximum(depth, labels, range(1,n+1)) + 1)
-    boxes = [(y.start*CELL, x.start*CELL, min(y.stop*CELL,hole.shape[0]), min(x.stop*CELL,hole.shape[1])) for y,x in ndimage.find_objects(labels)]
-    return labels,boxes,np.atleast_1d(thick)
+def _levels(full):
+    "For each cell, how thick its hole is there: 0 up to 64 pixels from side to middle, 1 up to 128, 2 up to 256, ...; and the depth of each cell, pixels"
+    if full.all(): return np.full(full.shape, 99),np.full(full.shape, full.size*CELL)
+    depth = CELL*(ndimage.distance_transform_edt(np.pad(full, 1, mode='edge'))[1:-1,1:-1] + 1)
+    res,radius = np.zeros(full.shape, np.int32),64
+    while (core:=depth>radius).any():
+        res[ndimage.distance_transform_edt(~core)*CELL<=2*radius] += 1
+        radius *= 2
+    return res,depth
 
-# %% ../nbs/13_inference.ipynb #a1546189
+def _holes(hole):
+    "Connected holes of about one thickness: their labels on cells, bounding boxes in pixels (y0,x0,y1,x1), thickness in pixels"
+    some,full = _cells(hole)
+    (levels,depth),labels,boxes,thick = _levels(full),np.zeros(some.shape, np.int32),[],[]
+    for level in np.unique(levels[some]):
+        found,n = ndimage.label(some&(levels==level), np.ones((3,3)))
+        thick += list(np.atleast_1d(ndimage.maximum(depth, found, range(1,n+1))))
+        labels[found>0] = found[found>0]+len(boxes)
+        boxes += [(y.start*CELL, x.start*CELL, min(y.stop*CELL,hole.shape[0]), min(x.stop*CELL,hole.shape[1])) for y,x in ndimage.find_objects(found)]
+    return labels,boxes,np.minimum(thick, max(hole.shape))
+
+# %% ../nbs/13_inference.ipynb #99389116
 def _side(thickness, shape, size):
     "Side of a window for a hole, pixels; large sides are a power of two times at most 1024, to be scaled down by that power first"
     side = int(max(size, 4*thickness)) if max(shape)>size else max(shape)
@@ -82,9 +94,9 @@ def hole_windows(
 
 def _near(labels, label, top, left, side):
     "Is there a part of a hole near the middle of a window?"
-    lo,hi = side//4//CELL, -(-3*side//4//CELL)
+    lo,hi = 5*side//16//CELL, -(-11*side//16//CELL)
     y,x = max(0,top//CELL+lo),max(0,left//CELL+lo)
-    return (labels[y:max(0,top//CELL+hi+2), x:max(0,left//CELL+hi+2)]==label).any()
+    return (labels[y:max(0,top//CELL+hi+1), x:max(0,left//CELL+hi+1)]==label).any()
 
 # %% ../nbs/13_inference.ipynb #cd5f3eba
 def _mirrored(start, side, dim):
@@ -115,7 +127,20 @@ def _window(rgb, hole, w, size):
         xs.append(F.avg_pool2d(torch.where(m.bool(), 0., x), k)); ms.append(F.max_pool2d(m, k))
     return masked_resize(torch.cat(xs, 2), torch.cat(ms, 2), (size,size))
 
-# %% ../nbs/13_inference.ipynb #ddcb2a4f
+# %% ../nbs/13_inference.ipynb #3591f461
+def _box(x, r=1):
+    "Mean over `2r+1` by `2r+1` pixels, zeros outside"
+    for axis in (-1,-2):
+        pad = (r+1,r,0,0) if axis==-1 else (0,0,r+1,r)
+        c = F.pad(x, pad).cumsum(axis, dtype=torch.float64)
+        n = x.shape[axis]
+        x = (c.narrow(axis, 2*r+1, n)-c.narrow(axis, 0, n)).float()/(2*r+1)
+    return x
+
+def _grow(mask, r):
+    "`mask` with all that is within `r` pixels, in a square"
+    return F.max_pool2d(F.max_pool2d(mask, (2*r+1,1), 1, (r,0)), (1,2*r+1), 1, (0,r))
+
 def spread(
     values:torch.Tensor, # `(1,C,H,W)`
     given:torch.Tensor,  # `(1,1,H,W)`, 1 where `values` count, 0 where they are to be found
@@ -126,22 +151,28 @@ def spread(
     x,n = (F.avg_pool2d(F.pad(o, (0,w%2,0,h%2)), 2) for o in (values*given, given))
     coarse = spread(x/n.clamp(min=1e-6), (n>0).float())
     res = torch.where(given>0, values, F.interpolate(coarse, scale_factor=2, mode='bilinear')[...,:h,:w])
-    for _ in range(4): res = torch.where(given>0, values, F.avg_pool2d(F.pad(res, (1,1,1,1), mode='replicate'), 3, 1))
+    for _ in range(4):
+        x = F.pad(res, (1,1,1,1), mode='replicate')
+        x = x[...,:-2,:]+x[...,1:-1,:]+x[...,2:,:]
+        res = torch.where(given>0, values, (x[...,:-2]+x[...,1:-1]+x[...,2:])/9)
     return res
 
+# %% ../nbs/13_inference.ipynb #bff1dffa
 def meet(
     fill:torch.Tensor,  # `(1,3,H,W)`, used where `mask` is 1
     known:torch.Tensor, # `(1,3,H,W)`, used where `mask` is 0
     mask:torch.Tensor,  # `(1,1,H,W)`, 1 = hole
     reach:int=None,     # Pixels into the hole over which the correction fades; all of the hole without it
+    rim:int=0,          # Pixels at the border of the hole that are taken from their neighbours instead of from `fill`
 ) -> torch.Tensor: # `(1,3,H,W)`, equal to `known` outside the hole
     "Shift a fill smoothly so that it meets what is around its hole."
-    share = F.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)
-    ring = ((mask==0)&(share>0)).float()
-    beside = F.avg_pool2d(torch.where(mask.bool(), fill, 0.), 3, 1, 1, count_include_pad=False)/share.clamp(min=1e-6)
-    off = torch.where(ring.bool(), known-beside, 0.)
-    given = ring if reach is None else torch.maximum(ring, 1-F.max_pool2d(1-mask, 2*reach+1, 1, reach))
-    return composite((fill+spread(off, given)).clamp(-1,1), known, mask)
+    fill,known,r = torch.where(mask.bool(), fill, 0.),torch.where(mask.bool(), 0., known),rim+1
+    ring = (1-mask)*_grow(mask, 1)
+    beside = _box(fill, r)/_box(mask, r).clamp(min=1e-6)
+    around = _box(known, rim)/_box(1-mask, rim).clamp(min=1e-6) if rim else known
+    given = ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach))
+    res = composite((fill+spread(torch.where(ring.bool(), around-beside, 0.), given)).clamp(-1,1), known, mask)
+    return composite(spread(res, 1-mask*_grow(1-mask, rim)), res, mask) if rim else res
 
 # %% ../nbs/13_inference.ipynb #88e1c990
 def seam_score(
@@ -230,7 +261,7 @@ def _sample(maps, w, y, x):
     grid = torch.from_numpy(np.stack([(x-w.left+.5)/w.side, (y-w.top+.5)/w.side], -1)*2-1).float()
     return F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)[0,:,0].T.numpy()
 
-# %% ../nbs/13_inference.ipynb #51f45c99
+# %% ../nbs/13_inference.ipynb #b10bf5c6
 @patch
 def _answers(self:Inpainter, rgb, hole, windows):
     "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), the RGB shifted to meet the window's known pixels"
@@ -238,7 +269,7 @@ def _answers(self:Inpainter, rgb, hole, windows):
         ws = windows[i:i+self.batch]
         x,m = (torch.cat(o) for o in zip(*(_window(rgb, hole, w, self.size) for w in ws)))
         lbp,fill = self.run(x, m)
-        for j,w in enumerate(ws): yield w, torch.cat([meet(fill[j:j+1], x[j:j+1], m[j:j+1]), lbp[j:j+1]], 1)
+        for j,w in enumerate(ws): yield w, torch.cat([meet(fill[j:j+1], x[j:j+1], m[j:j+1], rim=2), lbp[j:j+1]], 1)
 
 def _add(total, weight, w, answer, groups, places, strip=1<<18):
     "Add a window's answer to the list, by nearness to its middle"
