@@ -50,7 +50,7 @@ def _stored(values, model, dtype):
     if dtype.kind=='f': return values.astype(dtype)
     return (values*(255 if dtype==np.uint8 else 65535)).round().astype(dtype)
 
-# %% ../nbs/12_pictures.ipynb #064863d5
+# %% ../nbs/12_pictures.ipynb #1030fab2
 class Picture:
     "A picture with all that it came with; `rgb` is what a network sees of it, `paint` fills its hole."
     def __init__(self,
@@ -65,6 +65,7 @@ class Picture:
         try: self.rgb = _view(self.model, self.color)
         except PictureError as e: raise PictureError(str(e).replace('The picture', str(self.name), 1)) from None
 
+    def rgb_now(self): return _view(self.model, self.color) # `rgb` after painting
     @property
     def size(self): return self.rgb.shape[1::-1] # (width, height)
 
