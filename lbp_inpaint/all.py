@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #de5d507f
-from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, inference
+# %% ../nbs/21_all.ipynb #366b39b3
+from . import core, lbp, masks, data, layers, attention, generator, discriminator, losses, metrics, turns, learner, pictures, inference, files
 from .core import *
 from .lbp import *
 from .masks import *
@@ -21,7 +21,9 @@ from .losses import *
 from .metrics import *
 from .turns import *
 from .learner import *
+from .pictures import *
 from .inference import *
+from .files import *
 
-# %% ../nbs/21_all.ipynb #ae4e573f
-__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,inference) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #1294fbfd
+__all__ = [name for module in (core,lbp,masks,data,layers,attention,generator,discriminator,losses,metrics,turns,learner,pictures,inference,files) for name in module.__all__]

@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'biharmonic', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #39e0617f
+# %% ../nbs/20_cli.ipynb #923d5aad
 import argparse, sys, warnings
 import torch
 from PIL import Image, ImageOps
@@ -20,7 +20,9 @@ from .core import *
 from .masks import *
 from .metrics import *
 from .learner import train
+from .pictures import *
 from .inference import *
+from .files import *
 
 # %% ../nbs/20_cli.ipynb #b8448307
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
@@ -97,7 +99,7 @@ def _demo(
     "Fill holes in four photographs and compare with classical filling."
     demo(Out, **kwargs)
 
-# %% ../nbs/20_cli.ipynb #d00da74d
+# %% ../nbs/20_cli.ipynb #ab7e1d1c
 COMMANDS = dict(fill=_fill, train=_train, demo=_demo)
 
 def _parser():
@@ -114,9 +116,12 @@ def main(
     kwargs = vars(_parser().parse_args(args))
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
-    warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
     try:
-        command(**kwargs)
+        with warnings.catch_warnings():
+            warnings.simplefilter('always', UserWarning)
+            warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
+            command(**kwargs)
         return 0
     except InpaintError as e: problem,code = str(e),e.exit_code
     except KeyboardInterrupt: problem,code = 'stopped.',130

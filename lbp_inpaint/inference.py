@@ -369,17 +369,17 @@ def _box(cell, n, w):
     y,x = divmod(int(cell), n)
     return tuple(round(o) for o in (w.left+x*w.side/n, w.top+y*w.side/n, w.left+(x+1)*w.side/n, w.top+(y+1)*w.side/n))
 
-# %% ../nbs/13_inference.ipynb #7cda71fa
+# %% ../nbs/13_inference.ipynb #8b0ad6e7
 @patch
 def explain(self:Inpainter,
-    image,   # Whatever `load_pixels` takes
+    image,   # A `Picture`, or whatever `load_pixels` takes
     mask,    # Whatever `read_hole` takes, of the same size; white = hole
     x:int,   # Column of a hole pixel, from the left of the upright picture
     y:int,   # Row of that pixel, from the top
     **kwargs # Settings of `read_hole`
 ) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, a list of `Source(box, weight, known)`, heaviest first; `lbp`, the window's completed map; `picture`, a drawing
     "Which patches a hole pixel's patch was made from; raises `UsageError` where there is no hole."
-    picture = Picture(image)
+    picture = image if isinstance(image, Picture) else Picture(image)
     hole = read_hole(mask, picture.size, turned=picture.turned, **kwargs)
     if not (0<=x<picture.size[0] and 0<=y<picture.size[1] and hole[y,x]): raise UsageError(
         f'The pixel {x},{y} is not in the hole of the {picture.size[0]}x{picture.size[1]} picture; give column and row, from the top left, of a pixel that is filled.')
