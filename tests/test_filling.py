@@ -2,7 +2,8 @@
 import numpy as np, pytest, torch
 from PIL import Image
 from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import fill, masked_resize
+from lbp_inpaint.files import fill
+from lbp_inpaint.inference import masked_resize
 from lbp_inpaint.masks import irregular_mask
 
 def random_hole(rng, h, w):
