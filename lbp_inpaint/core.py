@@ -9,8 +9,8 @@ __all__ = ['InpaintError', 'UsageError', 'PictureError', 'MaskError', 'WeightsEr
            'read_image', 'to_tensor', 'to_uint8', 'to_pil', 'composite', 'to_grey', 'sample_generator', 'write_file',
            'picture_grid']
 
-# %% ../nbs/00_core.ipynb #d78ae6c2
-import errno, math, os, shutil, struct, sys, threading, warnings, zlib
+# %% ../nbs/00_core.ipynb #86b8acc8
+import contextlib, errno, logging, math, os, re, shutil, struct, sys, threading, warnings, zlib
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
@@ -32,7 +32,7 @@ class WeightsError(InpaintError):
     "Weights cannot be found, or are damaged."
     exit_code = 4
 
-# %% ../nbs/00_core.ipynb #b7d9fb04
+# %% ../nbs/00_core.ipynb #8f35673e
 def stranger(
     head:bytes,     # The first bytes of a file
     kind='picture', # What was expected
@@ -43,7 +43,7 @@ def stranger(
     if head.startswith(b'version https://git-lfs'): return 'is a Git LFS pointer, not the file itself','fetch it with: git lfs pull'
     if text.lower().startswith((b'<!doctype',b'<html',b'<?xml',b'<head',b'<svg')): return f'is a web page, not a {kind}',f'download the {kind} itself'
     if head[4:8]==b'ftyp' and head[8:11]==b'hei': return 'is a HEIC picture, which cannot be read','save it as JPEG or PNG'
-    if not head.translate(None, bytes(range(32,256))+b'\t\r\n'): return f'is text, not a {kind}',('give a picture such as PNG or JPEG' if kind=='picture' else 'copy or download it again')
+    if not re.search('[\0-\b\x0e-\x1f\x7f\ufffd]', head[:-3].decode('utf8', 'replace')): return f'is text, not a {kind}',('give a picture such as PNG or JPEG' if kind=='picture' else 'copy or download it again')
     return 'is in no known picture format','save it as PNG, JPEG or TIFF'
 
 # %% ../nbs/00_core.ipynb #6a1a69af
@@ -58,7 +58,7 @@ def _check_png(f):
         if kind==b'IEND': return
     raise EOFError('truncated')
 
-# %% ../nbs/00_core.ipynb #0373b757
+# %% ../nbs/00_core.ipynb #d82377b5
 _little = sys.byteorder=='little'
 _SWAPPED = {f'{m};16{o}':f'{m};16{s}' for m in ('RGB','RGBA') for o,s in (('B','L'),('L','B'),('N','B' if _little else 'L'))}
 
@@ -69,7 +69,7 @@ def _raw_mode(im):
 
 def _decode(source, raw):
     "Pixels of a file, decoded as if they were stored in the way `raw`"
-    with _open(source) as im:
+    with _open(source) as im, _silent():
         im.tile = [t._replace(args=raw if isinstance(t.args, str) else (raw,*t.args[1:])) for t in im.tile]
         return np.asarray(im)
 
@@ -78,12 +78,13 @@ def _deep(source, raw):
     if raw=='LA;16B': return _decode(source, 'RGBA').view('>u2').astype(np.uint16)
     return (_decode(source, raw).astype(np.uint16)<<8) + _decode(source, _SWAPPED[raw])
 
-# %% ../nbs/00_core.ipynb #c953d62f
+# %% ../nbs/00_core.ipynb #fa49d08a
 _DEPTHS = 'uint8','uint16','float16','float32','float64'
 
 def _tiff(source, max_megapixels):
     "(array `(H,W)` or `(H,W,C)`, info) of a TIFF file that Pillow has no mode for"
     import tifffile
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL) # what it remarks on damage is said in a sentence
     with tifffile.TiffFile(source) as f:
         page = f.pages[0]
         _check_size(page.imagewidth, page.imagelength, max_megapixels)
@@ -129,7 +130,7 @@ def _orientation(im):
     try: return im.getexif().get(0x112, 1)
     except Exception: return 1 # damaged EXIF is no reason to refuse the picture
 
-# %% ../nbs/00_core.ipynb #43c52691
+# %% ../nbs/00_core.ipynb #9ac14818
 def _load(source, max_megapixels):
     with open(source, 'rb') as f:
         head = f.read(512)
@@ -148,8 +149,17 @@ def _load(source, max_megapixels):
         deep_tiff = im.format=='TIFF' and max(np.ravel(im.tag_v2.get(258, 1)))>8 and im.mode not in ('I','F','I;16','I;16B','I;16L')
         if raw in _SWAPPED or raw=='LA;16B': return _deep(source, raw),info
         if deep_tiff: return _tiff(source, max_megapixels)[0],info
-        im.load()
+        with _silent() if im.format=='TIFF' else contextlib.nullcontext(): im.load()
         return im,info
+
+@contextlib.contextmanager
+def _silent():
+    "Keep libtiff, which is not Python, from writing its remarks beside our sentence"
+    try: sys.stderr.flush(); keep,null = os.dup(2),os.open(os.devnull, os.O_WRONLY)
+    except (OSError, ValueError, AttributeError): yield; return
+    os.dup2(null, 2)
+    try: yield
+    finally: os.dup2(keep, 2); os.close(keep); os.close(null)
 
 # %% ../nbs/00_core.ipynb #cbd02fc3
 def _sentence(name, e):

@@ -34,7 +34,7 @@ def _mask_of(name, masks, folder):
     if len(found)>1: raise PictureError(f'The folder {folder} has {len(found)} masks for {name}, {" and ".join(o.name for o in found)}; keep one.')
     return found[0] if found else folder/name.with_suffix('.png')
 
-# %% ../nbs/16_files.ipynb #2d566983
+# %% ../nbs/16_files.ipynb #a01412ab
 def pair_files(
     picture, # Picture, or folder of pictures
     mask,    # Mask, or folder of masks
@@ -44,7 +44,7 @@ def pair_files(
     "Which mask and which result belong to which picture."
     picture,mask,out = Path(picture),Path(mask),Path(out)
     if not picture.is_dir(): return [(picture, mask, _result(picture, out/picture.name) if out.is_dir() else out)]
-    files = _pictures(picture, recursive, out.resolve(), *([mask.resolve()] if mask.is_dir() and mask.resolve()!=picture.resolve() else []))
+    files = _pictures(picture, recursive, *{o.resolve() for o in (out,mask)}-{picture.resolve()})
     if not files: raise PictureError(f'The folder {picture} holds no pictures; give one with {", ".join(ENDINGS[:7])} or the like{"" if recursive else ", or look deeper with --recursive"}.')
     masks = {}
     for o in _pictures(mask, recursive) if mask.is_dir() else []: masks.setdefault(o.relative_to(mask).with_suffix(''), []).append(o)

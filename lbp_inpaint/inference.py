@@ -191,7 +191,7 @@ def seam_score(
     across,inside = np.concatenate(across),np.concatenate(inside)
     return float((across.mean()+.1)/(inside.mean()+.1)) if across.size and inside.size else 1.
 
-# %% ../nbs/13_inference.ipynb #5d0fab03
+# %% ../nbs/13_inference.ipynb #331c8bd3
 PRECISIONS = dict(fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
 
 def best_device(): return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
@@ -204,7 +204,8 @@ class Inpainter:
         device:str='auto',    # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
         precision:str='fp32', # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
     ):
-        self.device = best_device() if device in (None,'auto') else device
+        self.device = best_device() if device in (None,'auto') else str(device)
+        if self.device.partition(':')[0] not in ('cpu','cuda','mps'): raise UsageError(f'There is no device {device}; use auto, cpu, cuda or mps.')
         if precision not in PRECISIONS: raise UsageError(f'There is no precision {precision}; choose one of {", ".join(PRECISIONS)}.')
         if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
         try: self.net,self.precision = net.to(self.device).eval(),precision

@@ -102,7 +102,7 @@ def to_pil(self:Picture) -> Image.Image: # In the picture's own mode; 8 bits a c
     deep = self.color.dtype!=np.uint8 and self.model!='1' and (self.model=='RGB' or self.alpha is not None or self.color.dtype.itemsize>4 or self.color.dtype==np.float16)
     return _pillow(*(_shallow(self.model, self.color, self.alpha) if deep else (self.model, self.color, self.alpha)))
 
-# %% ../nbs/12_pictures.ipynb #a822691e
+# %% ../nbs/12_pictures.ipynb #8ace06b1
 _IFD0 = 0x10E,0x10F,0x110,0x131,0x132,0x13B,0x8298      # description, maker, model, software, date, artist, copyright
 _EXIF,_GPS,_MAKER = 0x8769,0x8825,0x927C
 _STALE = 0xA002,0xA003,0xA005                           # width and height, perhaps before turning; a pointer
@@ -110,15 +110,20 @@ _STALE = 0xA002,0xA003,0xA005                           # width and height, perh
 def _kept_exif(info, keep_metadata):
     "EXIF for the result as bytes, or None"
     try:
-        old,new = Image.Exif(),Image.Exif()
-        old.load(info['exif'])
-        for k in _IFD0:
-            if k in old: new[k] = old[k]
-        sub = {k:v for k,v in old.get_ifd(_EXIF).items() if k not in _STALE and (keep_metadata or k!=_MAKER)}
-        if sub: new.get_ifd(_EXIF).update(sub)
-        if keep_metadata and old.get_ifd(_GPS): new.get_ifd(_GPS).update(old.get_ifd(_GPS))
-        return new.tobytes() if len(new) or sub else None
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return _chosen_exif(info['exif'], keep_metadata)
     except Exception: return None # there is none, or it is damaged: no reason to give up the picture
+
+def _chosen_exif(exif, keep_metadata):
+    old,new = Image.Exif(),Image.Exif()
+    old.load(exif)
+    for k in _IFD0:
+        if k in old: new[k] = old[k]
+    sub = {k:v for k,v in old.get_ifd(_EXIF).items() if k not in _STALE and (keep_metadata or k!=_MAKER)}
+    if sub: new.get_ifd(_EXIF).update(sub)
+    if keep_metadata and old.get_ifd(_GPS): new.get_ifd(_GPS).update(old.get_ifd(_GPS))
+    return new.tobytes() if len(new) or sub else None
 
 def _kept_icc(info, mode):
     "The colour profile, if it is for `mode`"
