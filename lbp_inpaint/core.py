@@ -78,13 +78,12 @@ def _deep(source, raw):
     if raw=='LA;16B': return _decode(source, 'RGBA').view('>u2').astype(np.uint16)
     return (_decode(source, raw).astype(np.uint16)<<8) + _decode(source, _SWAPPED[raw])
 
-# %% ../nbs/00_core.ipynb #fa49d08a
+# %% ../nbs/00_core.ipynb #c953d62f
 _DEPTHS = 'uint8','uint16','float16','float32','float64'
 
 def _tiff(source, max_megapixels):
     "(array `(H,W)` or `(H,W,C)`, info) of a TIFF file that Pillow has no mode for"
     import tifffile
-    logging.getLogger('tifffile').setLevel(logging.CRITICAL) # what it remarks on damage is said in a sentence
     with tifffile.TiffFile(source) as f:
         page = f.pages[0]
         _check_size(page.imagewidth, page.imagelength, max_megapixels)
@@ -161,7 +160,7 @@ def _silent():
     try: yield
     finally: os.dup2(keep, 2); os.close(keep); os.close(null)
 
-# %% ../nbs/00_core.ipynb #cbd02fc3
+# %% ../nbs/00_core.ipynb #87bdf512
 def _sentence(name, e):
     "What a failed reading means: (what is wrong, remedy)"
     if isinstance(e, _Fault): return e.args
@@ -174,6 +173,17 @@ def _sentence(name, e):
     if 'checksum' in str(e): return f'is damaged, the {e} is wrong','copy or download it again'
     return f'is damaged ({" ".join(str(e).split()).replace("; ",", ").replace(". ",", ").rstrip(".") or type(e).__name__})','copy or download it again, or open it in another program and save it anew'
 
+@contextlib.contextmanager
+def _unlogged():
+    "Without the remarks of Pillow and tifffile on damage, which is said in a sentence"
+    loggers = [logging.getLogger(o) for o in ('PIL','tifffile')]
+    levels = [o.level for o in loggers]
+    for o in loggers: o.setLevel(logging.CRITICAL+1)
+    try:
+        with warnings.catch_warnings(): warnings.simplefilter('ignore'); yield
+    finally:
+        for o,level in zip(loggers, levels): o.setLevel(level)
+
 def load_pixels(
     source,             # A path, a Pillow picture, or an array `(H,W)`, `(H,W,3)` or `(H,W,4)`
     max_megapixels=200, # Refuse, from the header alone, what has more
@@ -181,8 +191,7 @@ def load_pixels(
     "The pixels of a picture as they are stored; raises `PictureError` where that cannot be done."
     name = source if isinstance(source, (str,os.PathLike)) else 'The picture'
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
+        with _unlogged():
             if isinstance(source, np.ndarray): pixels,info = _array(source),{}
             elif isinstance(source, Image.Image): source.load(); pixels,info = source,dict(source.info, format=source.format, orientation=_orientation(source))
             else: pixels,info = _load(source, max_megapixels)

@@ -52,7 +52,7 @@ def _holes(hole):
         boxes += [(y.start*CELL, x.start*CELL, min(y.stop*CELL,hole.shape[0]), min(x.stop*CELL,hole.shape[1])) for y,x in ndimage.find_objects(found)]
     return labels,boxes,np.minimum(thick, max(hole.shape))
 
-# %% ../nbs/13_inference.ipynb #99389116
+# %% ../nbs/13_inference.ipynb #e15ab57e
 def _side(thickness, shape, size):
     "Side of a window for a hole, pixels; large sides are a power of two times at most 1024, to be scaled down by that power first"
     side = int(max(size, 4*thickness)) if max(shape)>size else max(shape)
@@ -60,12 +60,13 @@ def _side(thickness, shape, size):
     k = 2**max(0, (side//512).bit_length()-1)
     return -(-side//k)*k
 
-def _starts(lo, hi, side, dim):
-    "First coordinates of windows that cover `lo..hi`"
+def _row(lo, hi, side, dim):
+    "Windows that cover `lo..hi`: list of (first coordinate, first and last coordinate that are this window's to fill)"
     n = max(1, -(-(8*(hi-lo)-4*side)//(3*side))+1)
     middles = [(lo+hi)/2] if n==1 else np.linspace(lo+side/4, hi-side/4, n)
+    ends = [lo, *((a+b)/2 for a,b in zip(middles, middles[1:])), hi]
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
-    return sorted({inside(round(m-side/2)) for m in middles})
+    return [(inside(round(m-side/2)),a,b) for m,a,b in zip(middles, ends, ends[1:])]
 
 Window = namedtuple('Window', 'top left side group')
 
@@ -75,28 +76,24 @@ def hole_windows(
 ) -> tuple: # list of `Window` (top, left, side, group), and the group of each cell's hole, int `(ceil(H/8),ceil(W/8))`
     "Square windows in which every hole pixel is seen with what surrounds it."
     labels,boxes,thick = _holes(hole)
-    group,windows,at = np.zeros(len(boxes)+1, np.int32),[],ndimage.find_objects(labels)
+    group,windows = np.zeros(len(boxes)+1, np.int32),[]
     sides = [_side(t, hole.shape, size) for t in thick]
     corner = np.array(boxes).reshape(-1,4)
     for i in sorted(range(len(boxes)), key=lambda i: -sides[i]):
         if group[i+1]: continue
         g,side,(y0,x0,y1,x1) = group.max()+1,sides[i],boxes[i]
         group[i+1] = g
-        tops,lefts = _starts(y0, y1, side, hole.shape[0]),_starts(x0, x1, side, hole.shape[1])
-        for top in tops:
-            for left in lefts:
-                if len(tops)*len(lefts)==1 or _near(labels, i+1, top, left, side): windows.append(Window(top, left, side, g))
-        if len(tops)*len(lefts)==1:
-            t,l = tops[0],lefts[0]
+        rows,cols = _row(y0, y1, side, hole.shape[0]),_row(x0, x1, side, hole.shape[1])
+        windows += dict.fromkeys(Window(top, left, side, g) for top,a,b in rows for left,c,d in cols if _any(labels, i+1, a, b, c, d))
+        if len(rows)*len(cols)==1:
+            (t,*_),(l,*_) = rows[0],cols[0]
             share = (corner[:,0]>=t)&(corner[:,1]>=l)&(corner[:,2]<=t+side)&(corner[:,3]<=l+side)&(np.array(sides)*1.5>=side)&(group[1:]==0)
             group[1:][share] = g
     return windows,group[labels]
 
-def _near(labels, label, top, left, side):
-    "Is there a part of a hole near the middle of a window?"
-    lo,hi = 5*side//16//CELL, -(-11*side//16//CELL)
-    y,x = max(0,top//CELL+lo),max(0,left//CELL+lo)
-    return (labels[y:max(0,top//CELL+hi+1), x:max(0,left//CELL+hi+1)]==label).any()
+def _any(labels, label, y0, y1, x0, x1):
+    "Is there a part of a hole in a rectangle?"
+    return (labels[int(y0)//CELL:-(-int(y1)//CELL)+1, int(x0)//CELL:-(-int(x1)//CELL)+1]==label).any()
 
 # %% ../nbs/13_inference.ipynb #cd5f3eba
 def _mirrored(start, side, dim):
@@ -157,7 +154,7 @@ def spread(
         res = torch.where(given>0, values, (x[...,:-2]+x[...,1:-1]+x[...,2:])/9)
     return res
 
-# %% ../nbs/13_inference.ipynb #e2e2078e
+# %% ../nbs/13_inference.ipynb #81c95199
 def meet(
     fill:torch.Tensor,  # `(1,3,H,W)`, used where `mask` is 1
     known:torch.Tensor, # `(1,3,H,W)`, used where `mask` is 0
@@ -166,13 +163,14 @@ def meet(
     rim:int=0,          # Pixels at the border of the hole that are taken from their neighbours instead of from `fill`
 ) -> torch.Tensor: # `(1,3,H,W)`, equal to `known` outside the hole
     "Shift a fill smoothly so that it meets what is around its hole."
-    fill,known,r = torch.where(mask.bool(), fill, 0.),torch.where(mask.bool(), 0., known),rim+1
-    ring = (1-mask)*_grow(mask, 1)
-    beside = _mean(fill, r)/_mean(mask, r).clamp(min=1e-6)
+    known,inner,r = torch.where(mask.bool(), 0., known),mask*(1-_grow(1-mask, rim)) if rim else mask,2*rim+1
+    share = _mean(inner, r)
+    ring = (1-mask)*_grow(mask, 1)*(share>1e-6)
+    beside = _mean(torch.where(inner>0, fill, 0.), r)/share.clamp(min=1e-6)
     around = _mean(known, rim)/_mean(1-mask, rim).clamp(min=1e-6) if rim else known
     given = ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach))
     res = composite((fill+spread(torch.where(ring.bool(), around-beside, 0.), given)).clamp(-1,1), known, mask)
-    return composite(spread(res, 1-mask*_grow(1-mask, rim)), res, mask) if rim else res
+    return composite(spread(res, torch.maximum(1-mask, inner)), res, mask) if rim else res
 
 # %% ../nbs/13_inference.ipynb #88e1c990
 def seam_score(
@@ -262,7 +260,7 @@ def _sample(maps, w, y, x):
     grid = torch.from_numpy(np.stack([(x-w.left+.5)/w.side, (y-w.top+.5)/w.side], -1)*2-1).float()
     return F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)[0,:,0].T.numpy()
 
-# %% ../nbs/13_inference.ipynb #b10bf5c6
+# %% ../nbs/13_inference.ipynb #40361dc4
 @patch
 def _answers(self:Inpainter, rgb, hole, windows):
     "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), the RGB shifted to meet the window's known pixels"
@@ -270,7 +268,7 @@ def _answers(self:Inpainter, rgb, hole, windows):
         ws = windows[i:i+self.batch]
         x,m = (torch.cat(o) for o in zip(*(_window(rgb, hole, w, self.size) for w in ws)))
         lbp,fill = self.run(x, m)
-        for j,w in enumerate(ws): yield w, torch.cat([meet(fill[j:j+1], x[j:j+1], m[j:j+1], rim=2), lbp[j:j+1]], 1)
+        for j,w in enumerate(ws): yield w, torch.cat([meet(fill[j:j+1], x[j:j+1], m[j:j+1], rim=3), lbp[j:j+1]], 1)
 
 def _add(total, weight, w, answer, groups, places, strip=1<<18):
     "Add a window's answer to the list, by nearness to its middle"
