@@ -8,7 +8,7 @@ import numpy as np, tifffile
 from PIL import Image
 from corpus import hole, inside, levels, standard, weights
 
-FINDS = [177, 257, 336, 521, 528, 680, 740]
+FINDS = [177, 257, 336, 521, 528, 680, 740, 3896, 4088]
 
 def mutate(b, rng):
     "A few bytes changed, cut out, doubled or taken from elsewhere in the file"
