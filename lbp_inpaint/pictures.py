@@ -82,7 +82,7 @@ class Picture:
             self.alpha[hole] = 1 if self.alpha.dtype.kind=='f' else np.iinfo(self.alpha.dtype).max
         return self
 
-# %% ../nbs/12_pictures.ipynb #37db5146
+# %% ../nbs/12_pictures.ipynb #0b9d6e88
 def _merged(color, alpha):
     return color if alpha is None else np.dstack([color, alpha])
 
@@ -96,11 +96,17 @@ def _shallow(model, color, alpha):
     if model in ('1','CMYK'): return model,color,alpha
     return model,to_levels(color),(None if alpha is None else to_levels(alpha))
 
+def _no_mode(model, color, alpha):
+    "Are there more than 8 bits a channel, in a way that Pillow has no mode for?"
+    return color.dtype!=np.uint8 and model!='1' and (model=='RGB' or alpha is not None or color.dtype.itemsize>4 or color.dtype==np.float16)
+
+@patch(as_prop=True)
+def is_deep(self:Picture): return _no_mode(self.model, self.color, self.alpha)
+
 @patch
 def to_pil(self:Picture) -> Image.Image: # In the picture's own mode; 8 bits a channel for deep colour
     "The picture for Pillow."
-    deep = self.color.dtype!=np.uint8 and self.model!='1' and (self.model=='RGB' or self.alpha is not None or self.color.dtype.itemsize>4 or self.color.dtype==np.float16)
-    return _pillow(*(_shallow(self.model, self.color, self.alpha) if deep else (self.model, self.color, self.alpha)))
+    return _pillow(*(_shallow(self.model, self.color, self.alpha) if self.is_deep else (self.model, self.color, self.alpha)))
 
 # %% ../nbs/12_pictures.ipynb #8ace06b1
 _IFD0 = 0x10E,0x10F,0x110,0x131,0x132,0x13B,0x8298      # description, maker, model, software, date, artist, copyright
@@ -159,7 +165,7 @@ def _write_tiff(f, a, icc):
     imwrite(f, a, photometric='rgb' if a.ndim==3 and a.shape[2]>2 else 'minisblack', planarconfig='contig' if a.ndim==3 else None, extrasamples=extra,
         compression='zlib', iccprofile=icc, metadata=None)
 
-# %% ../nbs/12_pictures.ipynb #c9dfb89e
+# %% ../nbs/12_pictures.ipynb #15711aca
 _DEEP = 'PNG','TIFF'                       # can hold 16 bits a channel
 _CLEAR = 'PNG','TIFF','WEBP','TGA','JPEG2000','AVIF'
 _LOSSY = 'JPEG','AVIF'
@@ -193,7 +199,7 @@ def save(self:Picture,
 
 def _encode(f, kind, model, color, alpha, info, exif, notes):
     "Write pixels to an open file"
-    if color.dtype!=np.uint8 and model!='1' and (model=='RGB' or alpha is not None or color.dtype.itemsize>4 or color.dtype==np.float16):
+    if _no_mode(model, color, alpha):
         a = _merged(color, alpha)
         icc = _kept_icc(info, model)
         return write_png16(f, a, icc, exif) if kind=='PNG' else _write_tiff(f, a, icc)

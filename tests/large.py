@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from skimage import data
+from lbp_inpaint.inference import seam_score
 
 def photograph(width, height):
     "A photograph scaled up, with grain"
@@ -22,8 +23,10 @@ def main(width, height, folder):
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code, 'fill', picture, mask, '-o', out, '--device', 'cpu'], check=True, stdout=subprocess.DEVNULL)
     took,peak = time.time()-start,resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss/1e6 # kilobytes on Linux
     Image.MAX_IMAGE_PIXELS = None
-    with Image.open(out) as im: assert (np.asarray(im)[~hole]==a[~hole]).all(), 'known pixels changed'
-    print(f'{width}x{height}, {width*height/1e6:.1f} megapixels, hole of {side}x{side}: {took:.0f} s, {peak:.2f} GB')
+    with Image.open(out) as im: b = np.asarray(im)
+    assert (b[~hole]==a[~hole]).all(), 'known pixels changed'
+    around = np.s_[height//3-64:height//3+side+64, width//3-64:width//3+side+64]
+    print(f'{width}x{height}, {width*height/1e6:.1f} megapixels, hole of {side}x{side}: {took:.0f} s, {peak:.2f} GB, seam score {seam_score(b[around], hole[around]):.2f}')
 
 if __name__=='__main__':
     width,height = map(int, sys.argv[1:3])
