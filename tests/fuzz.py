@@ -8,6 +8,7 @@ import numpy as np, tifffile
 from PIL import Image
 from corpus import hole, inside, levels, standard, weights
 
+SAID = r'(lbp-inpaint: .*\n)*(lbp-inpaint: [^\n]*; [^\n]*\.\n|lbp-inpaint: \d+ filled, \d+ refused:\n(  [^\n]*\n)+)' # notes, then a sentence with a remedy or a table
 FINDS = [177, 257, 336, 521, 528, 680, 740, 3896, 4088]
 
 def mutate(b, rng):
@@ -44,7 +45,7 @@ def picture(d, rng): p = write_picture(d, 'q', rng); damage(p, rng); return p,d/
 def mask(d, rng): m = write_picture(d, 'n', rng, True); damage(m, rng); return d/'p.png',m
 def weight(d, rng): shutil.copytree(weights(), d/'w'); damage(d/'w'/rng.choice(['config.json','model.safetensors']), rng); return d/'p.png',d/'m.png','--weights',d/'w'
 
-WORDS = ['','-','--','.','..','/','p.png','m.png','out.png','x.jpg','0','-1','1','.5','1e9','nan','inf','red','#12','12,13','-3,4','999999999999','ä世','a b','%s','\t','n'*300,'~','small','./small','cpu','meta','fp32','bf16','*']
+WORDS = ['','-','--','.','nowhere/..','p.png','m.png','out.png','x.jpg','0','-1','1','.5','1e9','nan','inf','red','#12','12,13','-3,4','999999999999','ä世','a b','%s','\t','n'*300,'~','small','./small','cpu','meta','fp32','bf16','*']
 OPTIONS = ['--weights','--device','--precision','--invert-mask','--threshold','--dilate','--mask-from-alpha','--mask-color','--resize-mask','--recursive','--overwrite','--keep-metadata','--max-megapixels','--lbp','--attention','-o','--help','--pdb']
 def command(d, rng):
     "Words and options in any order, most of them after a command that could work"
@@ -75,7 +76,7 @@ def execute(number, d):
     if code not in (0,1,2,3,4): return f'{number} {kind.__name__}: exit code {code}'
     if 'Traceback' in err or any(o.name.endswith('.tmp') for o in left) or code and left: return f'{number} {kind.__name__} {args}: {err} {left}'
     if time.process_time()-start>20: return f'{number} {kind.__name__} {args}: took {time.process_time()-start:.0f} s'
-    if code and not err.startswith('usage:') and not re.fullmatch(r'(lbp-inpaint: .*\n)*lbp-inpaint: [^\n]*; [^\n]*\.\n', err): return f'{number} {kind.__name__} {args}: not a sentence with a remedy: {err}'
+    if code and not err.startswith('usage:') and not re.fullmatch(SAID, err): return f'{number} {kind.__name__} {args}: not a sentence with a remedy: {err}'
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__)
