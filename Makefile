@@ -9,7 +9,7 @@ SOURCES := $(shell find lbp_inpaint -type f -not -path '*/__pycache__/*')
 INSTALLED := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/plain.stamp)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability readme docs clean
+.PHONY: help demo test reliability fuzz readme docs clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' Makefile
@@ -22,6 +22,11 @@ test: $(VENV)/dev.stamp ## Run every check: export, clean, notebooks, tests
 	$(BIN)/python tests/unchanged.py nbdev-clean
 	$(BIN)/nbdev-test --timing
 	$(BIN)/python -m pytest -q tests
+	$(BIN)/python tests/fuzz.py 120
+
+SECONDS ?= 3600
+fuzz: $(VENV)/dev.stamp ## Damage pictures, masks, weights and commands for an hour
+	$(BIN)/python tests/fuzz.py $(SECONDS) --start $$(date +%s)0000
 
 reliability: $(VENV)/dev.stamp ## Attack training at full size: kills, full disks, bad data, several processes (an hour)
 	$(BIN)/python -m tests.reliability all

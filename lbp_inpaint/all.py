@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #26918c15
-from . import core, lbp, masks, data, recipes, layers, attention, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, inference, evaluate as _evaluate, card
+# %% ../nbs/21_all.ipynb #8a746fde
+from . import core, lbp, masks, data, recipes, layers, attention, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, pictures, inference, files, evaluate as _evaluate, card
 from .core import *
 from .lbp import *
 from .masks import *
@@ -26,9 +26,11 @@ from .processes import *
 from .runs import *
 from .learner import *
 from .convert import *
+from .pictures import *
 from .inference import *
+from .files import *
 from .evaluate import *
 from .card import *
 
-# %% ../nbs/21_all.ipynb #ec313871
-__all__ = [name for module in (core,lbp,masks,data,recipes,layers,attention,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,inference,_evaluate,card) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #55f51413
+__all__ = [name for module in (core,lbp,masks,data,recipes,layers,attention,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,pictures,inference,files,_evaluate,card) for name in module.__all__]

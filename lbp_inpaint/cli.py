@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #4e969db9
+# %% ../nbs/20_cli.ipynb #237a28ab
 import argparse, contextlib, signal, sys, threading, warnings
 from typing import Annotated
 import torch
@@ -21,7 +21,9 @@ from .masks import *
 from .metrics import *
 from .learner import train
 from .convert import *
+from .pictures import *
 from .inference import *
+from .files import *
 from .evaluate import *
 
 # %% ../nbs/20_cli.ipynb #45af1d0c
@@ -118,7 +120,7 @@ def _evaluate(
     evaluate(folder, Out, methods, holes, recipe=recipe, **kwargs)
     print(f'The table, what it was made with and a contact sheet are in {Out}.')
 
-# %% ../nbs/20_cli.ipynb #e17b6146
+# %% ../nbs/20_cli.ipynb #73b0cddd
 COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, demo=_demo, convert=_convert)
 
 def _parser():
@@ -157,8 +159,10 @@ def main(
     kwargs = vars(_parser().parse_args(args))
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
-    warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
-    with _terminable():
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
+    with warnings.catch_warnings(), _terminable():
+        warnings.simplefilter('always', UserWarning)
+        warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
         code,problem = _run(command, kwargs)
         if problem: print(f'lbp-inpaint: {problem}', file=sys.stderr)
     return code

@@ -153,8 +153,18 @@ class InpaintNet(nn.Module):
         lbp = self.g1(*self.known_lbp(image, mask))
         return lbp, self.g2(image, lbp, mask)
 
-# %% ../nbs/06_generator.ipynb #08a01b54
+# %% ../nbs/06_generator.ipynb #83d2330f
 FORMAT = 1
+
+def _digest(config):
+    "SHA-256 of what `config` says, however it is laid out"
+    return hashlib.sha256(json.dumps({k:v for k,v in config.items() if k!='digest'}, sort_keys=True).encode()).hexdigest()
+
+def _replaced(file, network):
+    "SHA-256 of the model that a `config.json` describes, where it is of the same network"
+    try: old = json.loads(file.read_text(encoding='utf8'))
+    except (OSError, ValueError): return None
+    return old.get('sha256') if isinstance(old, dict) and old.get('network')==json.loads(json.dumps(network)) else None
 
 def save_net(
     net:InpaintNet, # Network to save
@@ -162,41 +172,99 @@ def save_net(
     half:bool=False, # Store float16 instead of float32?
     **info          # More to note in `config.json`
 ):
-    "Write `model.safetensors` and `config.json`; `load_net` reads them."
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    "Write `model.safetensors` and `config.json`, each completely or not at all; `load_net` reads them."
     data = save({k:v.contiguous().to('cpu', torch.float16 if half else torch.float32) for k,v in net.state_dict().items()})
     config = dict(format=FORMAT, network=net.config, sha256=hashlib.sha256(data).hexdigest(), **info)
-    for name,content in (('model.safetensors',data), ('config.json',(json.dumps(config, indent=1)+'\n').encode())):
-        tmp = folder/f'.{name}.tmp'
-        tmp.write_bytes(content); tmp.replace(folder/name)
+    if old := _replaced(Path(folder)/'config.json', net.config): config['replaces'] = old
+    config['digest'] = _digest(json.loads(json.dumps(config)))
+    files = [('model.safetensors',data), ('config.json',(json.dumps(config, indent=1)+'\n').encode())]
+    for name,content in files[::-1 if old else 1]: write_file(Path(folder)/name, content, WeightsError)
 
-# %% ../nbs/06_generator.ipynb #18b09e7f
+# %% ../nbs/06_generator.ipynb #071d6bc0
+_CONVERT = "convert the authors' published files with: lbp-inpaint convert --lbp FILE --image FILE -o DIR"
+
+def _pickled(head): return head[:4]==b'PK\3\4' or head[:1]==b'\x80' and head[1:2] in (b'\2',b'\3',b'\4',b'\5')
+
 def find_weights(
-    source, # Name of weights that ship with the package, as 'small', or a folder
+    source, # Name of weights that ship with the package, as 'small', or a folder; './small' is a folder
 ) -> Path: # Folder of weights
     "A folder as it is, or the folder of shipped weights; raises `WeightsError` when there is neither."
-    shipped = Path(__file__).parent/'weights'
-    if Path(source).is_dir(): return Path(source)
-    if (shipped/str(source)/'config.json').is_file(): return shipped/str(source)
-    names = ', '.join(sorted(o.parent.name for o in shipped.glob('*/config.json'))) or 'none'
-    raise WeightsError(f'There are no weights {source}: it is no folder, and the weights that ship with the package are: {names}; give one of these names, or a folder written by `train`.')
+    shipped = {o.parent.name:o.parent for o in (Path(__file__).parent/'weights').glob('*/config.json')}
+    if isinstance(source, str) and source in shipped: return shipped[source]
+    try:
+        if Path(source).is_dir(): return Path(source)
+        if Path(source).is_file():
+            with open(source, 'rb') as f: head = f.read(512)
+            what = 'is a pickled file, which could run any program when opened, and is not opened' if _pickled(head) else 'is a file'
+            raise WeightsError(f'The weights {source} cannot be used: that {what}; {_CONVERT if _pickled(head) else "give the folder that holds config.json and model.safetensors"}.')
+    except (OSError, ValueError): pass # a name that no file can have
+    if str(source) in shipped: return shipped[str(source)]
+    raise WeightsError(f'There are no weights {source}: it is no folder, and the weights that ship with the package are: {", ".join(sorted(shipped)) or "none"}; give one of these names, or a folder written by `train`.')
 
+# %% ../nbs/06_generator.ipynb #a9a3997e
+_WANTED = 'expected config.json and model.safetensors as `train` writes them, so copy or train them again'
+
+class _Unusable(Exception): pass # (what is wrong, remedy)
+
+def _read_config(file):
+    "What `config.json` says, if it is whole"
+    if file.stat().st_size>1_000_000: raise _Unusable('config.json is larger than a megabyte')
+    try: config = json.loads(file.read_text(encoding='utf8'))
+    except (ValueError, RecursionError): raise _Unusable('config.json is not JSON') from None
+    if not isinstance(config, dict) or config.get('format')!=FORMAT: raise _Unusable(f'config.json does not state format {FORMAT}')
+    if not isinstance(config.get('network'), dict): raise _Unusable('config.json does not describe a network')
+    if 'digest' in config and config['digest']!=_digest(config): raise _Unusable('config.json is not as it was written (its digest differs)')
+    return config
+
+def _read_header(f, size):
+    "Name -> (type, shape) of the tensors that a safetensors file says it holds, if its size fits"
+    head = f.read(512)
+    if _pickled(head): raise _Unusable('model.safetensors is a pickled file, which could run any program when opened, and is not opened', _CONVERT)
+    n = int.from_bytes(head[:8], 'little')
+    if len(head)<9 or head[8:9]!=b'{':
+        what,remedy = stranger(head, 'weights')
+        raise _Unusable(f'model.safetensors {what if "known" not in what else "is no safetensors file"}', remedy if 'known' not in what else None)
+    if not n<=min(size-8, 10_000_000): raise _Unusable('model.safetensors is truncated')
+    f.seek(8)
+    try: tensors = {k:(v['dtype'], tuple(v['shape']), v['data_offsets'][1]) for k,v in json.loads(f.read(n)).items() if k!='__metadata__'}
+    except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError): raise _Unusable('the list of tensors in model.safetensors is damaged') from None
+    if size!=8+n+max((o[2] for o in tensors.values() if isinstance(o[2], int)), default=0): raise _Unusable('model.safetensors is truncated, or longer than it says')
+    return {k:v[:2] for k,v in tensors.items()}
+
+def _check_tensors(found, net):
+    "Compare names, shapes and types with those of a network"
+    wanted = {k:tuple(v.shape) for k,v in net.state_dict().items()}
+    for what,names in (('lacks the tensor',wanted.keys()-found.keys()), ('holds an unexpected tensor',found.keys()-wanted.keys())):
+        if names: raise _Unusable(f'model.safetensors {what} {min(names)!r}' + (f' and {len(names)-1} more' if len(names)>1 else ''))
+    for k,shape in wanted.items():
+        if found[k][1]!=shape: raise _Unusable(f'the tensor {k!r} has the shape {list(found[k][1])}, and the network that config.json describes needs {list(shape)}')
+        if found[k][0] not in ('F32','F16','BF16'): raise _Unusable(f'the tensor {k!r} has the type {found[k][0]}')
+
+# %% ../nbs/06_generator.ipynb #d88c33b5
 def load_net(
     folder, # Folder written by `save_net`
 ) -> InpaintNet: # In evaluation mode, on the CPU, float32
     "Read a network; raises `WeightsError` when a file is missing, damaged or does not fit."
     folder = Path(folder)
-    def wrong(what): return WeightsError(f'The weights in {folder} cannot be used: {what}; expected config.json and model.safetensors as `train` writes them, so copy or train them again.')
+    try: return _load_net(folder)
+    except _Unusable as e: what,remedy = (*e.args, None)[:2]
+    except OSError as e: what,remedy = f'{Path(e.filename or folder).name} cannot be read ({e.strerror})',None
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as e:
+        what,remedy = (str(e).splitlines() or [type(e).__name__])[0].rstrip('.:').replace('. ', ', ').replace('; ', ', '),None
+    raise WeightsError(f'The weights in {folder} cannot be used: {what}; {remedy or _WANTED}.')
+
+def _load_net(folder):
     for name in ('config.json','model.safetensors'):
-        if not (folder/name).is_file(): raise wrong(f'{name} is missing')
-    try: config = json.loads((folder/'config.json').read_text(encoding='utf8'))
-    except ValueError: raise wrong('config.json is not JSON') from None
-    if not isinstance(config, dict) or config.get('format')!=FORMAT: raise wrong(f'config.json does not state format {FORMAT}')
-    data = (folder/'model.safetensors').read_bytes()
-    if hashlib.sha256(data).hexdigest()!=config.get('sha256'): raise wrong('model.safetensors is not the file that config.json was written for (its SHA-256 differs)')
-    try:
-        net = InpaintNet(**config['network'])
-        net.load_state_dict({k:v.float() for k,v in load(data).items()})
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as e:
-        raise wrong(str(e).splitlines()[0].rstrip('.:').replace('. ', ', ')) from None
+        if not (folder/name).is_file(): raise _Unusable(f'{name} is missing')
+    config,file = _read_config(folder/'config.json'),folder/'model.safetensors'
+    with open(file, 'rb') as f:
+        size = file.stat().st_size
+        found = _read_header(f, size)
+        with torch.device('meta'): _check_tensors(found, InpaintNet(**config['network']))
+        f.seek(0); data = f.read(size)
+    if hashlib.sha256(data).hexdigest() not in (config.get('sha256'),config.get('replaces')): raise _Unusable('model.safetensors is not the file that config.json was written for (its SHA-256 differs)')
+    tensors,net = load(data),InpaintNet(**config['network'])
+    bad = next((k for k,v in tensors.items() if not v.isfinite().all()), None)
+    if bad: raise _Unusable(f'the tensor {bad!r} holds values that are no numbers (NaN) or infinite')
+    net.load_state_dict({k:v.float() for k,v in tensors.items()})
     return net.eval()

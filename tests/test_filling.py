@@ -1,9 +1,15 @@
 "Filling pictures with the shipped weights: nothing under the hole matters, nothing outside it changes."
-import numpy as np, pytest, torch
+import subprocess, sys, time
+from pathlib import Path
+import numpy as np, pytest, tifffile, torch
 from PIL import Image
+from lbp_inpaint import inference
+from lbp_inpaint.core import PictureError, read_image
+from lbp_inpaint.files import fill
 from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import fill, masked_resize
+from lbp_inpaint.inference import CELL, hole_windows, masked_resize, seam_score
 from lbp_inpaint.masks import irregular_mask
+from lbp_inpaint.pictures import Picture
 
 def random_hole(rng, h, w):
     "Strokes or one to three rectangles, neither empty nor everything"
@@ -89,11 +95,28 @@ def test_extreme_sizes(h, w, rng, small):
     other = np.where(hole[...,None], 255-levels, levels)
     assert (np.array(small(other, hole))==out).all()
 
-def test_a_grey_picture_becomes_rgb(case, small):
+@pytest.mark.parametrize('mode', ('L','LA','RGBA','CMYK','1'))
+def test_a_picture_keeps_its_mode(mode, case, small):
+    levels,hole = case
+    im = Image.fromarray(levels).convert(mode)
+    out = small(im, hole)
+    assert out.mode==mode and (np.asarray(out)[~hole]==np.asarray(im)[~hole]).all() and (np.asarray(out)[hole]!=np.asarray(im)[hole]).any()
+
+def test_grey_arrays_and_grey_pictures_agree(case, small):
     levels,hole = case[0][...,0],case[1]
-    out = small(levels, hole)
-    assert out.mode=='RGB' and (np.array(out)[~hole]==levels[~hole][:,None]).all()
-    assert out.tobytes()==small(Image.fromarray(levels), hole).tobytes()
+    assert small(levels, hole).tobytes()==small(Image.fromarray(levels), hole).tobytes()
+
+@pytest.mark.parametrize('dtype', (np.uint16,np.float32))
+def test_depth_is_kept_and_used(dtype, case, tmp_path, small):
+    "A 16-bit or floating-point picture keeps its known levels, and its hole is not limited to 256 of them"
+    levels,hole = case
+    top = 65535 if dtype==np.uint16 else 1
+    deep = (np.random.default_rng(0).random(levels.shape)*.01*top + levels/255*top*.98).astype(dtype)
+    tifffile.imwrite(tmp_path/'deep.tif', deep, photometric='rgb')
+    picture,out = Picture(tmp_path/'deep.tif'),tmp_path/'out.tif'
+    small.fill(picture, hole)[0].save(out)
+    back = tifffile.imread(out)
+    assert back.dtype==dtype and (back[~hole]==deep[~hole]).all() and len(np.unique(back[hole]))>1000
 
 def test_a_turned_photograph_is_filled_upright(case, tmp_path, small):
     levels,hole = case
@@ -144,3 +167,67 @@ def test_scaling_a_picture_mixes_nothing_from_the_hole_into_it(size, rng):
     scaled,hole = masked_resize(torch.where(mask.bool(), torch.randn(1,3,100,90), image), mask, size)
     assert 0<hole.mean()<1 and scaled.shape[2:]==hole.shape[2:]==size
     assert torch.allclose(scaled[(hole==0).expand_as(scaled)], torch.tensor(.25), atol=1e-5)
+
+# large pictures
+
+@pytest.mark.parametrize('seed', range(30))
+def test_every_hole_pixel_is_near_the_middle_of_a_window_of_its_own(seed):
+    "and no window is wider than the hole is thick demands, so that a scratch is not seen from afar"
+    rng = np.random.default_rng(seed)
+    h,w = rng.integers(200, 1500, 2)
+    y,x = np.mgrid[:h,:w]
+    hole = np.zeros((h,w), bool)
+    for _ in range(rng.integers(1,4)):
+        a,b,c = rng.uniform(-1,1,3)
+        hole |= abs(a*(y-h/2)+b*(x-w/2)+c*100)<rng.uniform(1,12)
+        hole |= (y-rng.uniform(0,h))**2+(x-rng.uniform(0,w))**2<rng.uniform(3,150)**2
+    windows,groups = hole_windows(hole)
+    nearest = np.full(hole.shape, np.inf)
+    for v in windows:
+        off = np.maximum(abs(y+.5-v.top-v.side/2), abs(x+.5-v.left-v.side/2))/v.side
+        mine = groups[y//CELL,x//CELL]==v.group
+        nearest[mine] = np.minimum(nearest, off)[mine]
+        assert 256<=v.side<=max(h,w)+1024
+    assert (nearest[hole]<.5).all()
+    thin = hole_windows(abs(y-x*h/w)<4)[0]
+    assert {v.side for v in thin}=={256}
+
+@pytest.mark.parametrize('name,k,shape', (('rocket',2,'disc'),('coffee',3,'scratch'),('astronaut',3,'disc'),('chelsea',4,'both')))
+def test_no_seam_shows(name, k, shape, photographs, small):
+    "The border of the hole has no larger steps than one and a half times those of the picture around it; painted black it has"
+    im = Image.fromarray(photographs[name])
+    levels = np.array(im.resize((im.width*k,im.height*k), Image.Resampling.BICUBIC))
+    y,x = np.mgrid[:levels.shape[0],:levels.shape[1]]
+    hole = np.zeros(y.shape, bool)
+    if shape!='scratch': hole |= (y-y.max()*.4)**2+(x-x.max()*.6)**2<(y.max()*.15)**2
+    if shape!='disc': hole |= abs(y-.5*x-50)<7
+    out = np.array(small(levels, hole))
+    assert (out[~hole]==levels[~hole]).all()
+    assert seam_score(out, hole)<1.5<seam_score(np.where(hole[...,None], 0, levels), hole)
+
+def test_tiles_do_not_show(small, monkeypatch):
+    "The last pass gives the same in tiles of 512 pixels and in one: no difference as large as half a grey level"
+    rng = np.random.default_rng(0)
+    y,x = np.mgrid[:700,:1400]
+    levels = np.stack([120+60*np.sin(x/70+i)+rng.normal(0,2,x.shape) for i in range(3)], -1).clip(0,255).astype(np.uint8)
+    hole = (abs(y-512)<30)&(x>60)&(x<1340) | ((y-300)**2+(x-1020)**2<90**2)
+    tiled,_ = small.paint(levels, hole)
+    monkeypatch.setattr(inference, '_tiles', lambda hole: [((0,0,*hole.shape),)*2])
+    whole,_ = small.paint(levels, hole)
+    assert abs(tiled-whole).max()*255<.5
+
+def test_24_megapixels_in_one_and_a_half_gigabytes(tmp_path):
+    "Through the command line, in a process of its own"
+    done = subprocess.run([sys.executable, str(Path(__file__).parent/'large.py'), '6000', '4000', str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode==0, done.stderr
+    gigabytes = float(done.stdout.split(' GB')[0].split()[-1])
+    assert gigabytes<1.5, done.stdout
+
+def test_too_many_pixels_are_refused_from_the_header(tmp_path):
+    "In less than a second, for every format that states its size first"
+    Image.new('1', (20_000,11_000)).save(tmp_path/'p.png'); Image.new('1', (20_000,11_000)).save(tmp_path/'p.tif', compression='group4'); Image.new('1', (20_000,11_000)).save(tmp_path/'p.bmp')
+    for end in ('png','tif','bmp'):
+        start = time.perf_counter()
+        with pytest.raises(PictureError, match='220.0 megapixels'): read_image(tmp_path/f'p.{end}')
+        assert time.perf_counter()-start<1
+    assert Image.MAX_IMAGE_PIXELS is not None

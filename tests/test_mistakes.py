@@ -1,14 +1,15 @@
 "What people get wrong: one sentence that names the file, an exit code, nothing half written, no traceback."
-import json, os, shutil, subprocess, sys
+import json, os, shutil, subprocess, sys, zipfile
 from pathlib import Path
 from urllib.error import URLError
 import numpy as np, pytest, torch
 from PIL import Image
 from lbp_inpaint import losses
 from lbp_inpaint.cli import main
-from lbp_inpaint.generator import find_weights
+from lbp_inpaint.core import WeightsError
+from lbp_inpaint.generator import InpaintNet, find_weights, load_net, save_net
 
-PICTURE,WEIGHTS = 3,4 # exit codes
+USAGE,PICTURE,WEIGHTS = 2,3,4 # exit codes
 
 @pytest.fixture
 def work(tmp_path, photographs):
@@ -131,7 +132,7 @@ def test_an_output_that_is_the_mask(work, capsys):
     assert (work/'mask.png').read_bytes()==before
 
 def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
-    def full(self, fp, *args, **kwargs): Path(fp).write_bytes(b'half'); raise OSError(28, 'No space left on device')
+    def full(self, fp, *args, **kwargs): fp.write(b'half'); raise OSError(28, 'No space left on device')
     monkeypatch.setattr(Image.Image, 'save', full)
     fill_refused(capsys, work, work/'out.png')
 
@@ -178,6 +179,47 @@ DAMAGES = {
 def test_damaged_weights(damage, weights, work, capsys):
     DAMAGES[damage](weights)
     fill_refused(capsys, work, weights, code=WEIGHTS, options=('--weights',weights))
+
+@pytest.fixture(scope='module')
+def narrow(tmp_path_factory):
+    "Weights of the narrowest network"
+    torch.manual_seed(0)
+    save_net(InpaintNet(1), tmp_path_factory.mktemp('narrow'))
+    return next(o for o in tmp_path_factory.getbasetemp().glob('narrow*') if (o/'config.json').exists())
+
+@pytest.mark.parametrize('part', range(10))
+def test_a_flipped_byte_is_refused_or_never_read(part, narrow, tmp_path):
+    "500 of 500, in both files: either the weights are refused, or what is loaded is the same to the last bit"
+    rng,folder,whole = np.random.default_rng(part),tmp_path/'w',load_net(narrow)
+    shutil.copytree(narrow, folder)
+    refused = 0
+    for name in ['config.json','model.safetensors']*25:
+        good = (folder/name).read_bytes()
+        bad = bytearray(good); bad[rng.integers(len(bad))] ^= rng.integers(1, 256)
+        (folder/name).write_bytes(bad)
+        try: net = load_net(folder)
+        except WeightsError as e: refused += 1; assert str(folder) in str(e) and str(e).count('; ')==1
+        else: assert net.config==whole.config and all(torch.equal(v, whole.state_dict()[k]) for k,v in net.state_dict().items())
+        (folder/name).write_bytes(good)
+    assert refused>=40
+
+def test_a_zip_bomb_is_not_unpacked(narrow, tmp_path):
+    "300 MB of zeros in 300 KB, as a model: less than 200 MB more memory, measured in a process of its own"
+    shutil.copytree(narrow, tmp_path/'w')
+    with zipfile.ZipFile(tmp_path/'w'/'model.safetensors', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('archive/data.pkl', bytes(300_000_000))
+    code = """import resource, sys
+from lbp_inpaint.generator import *
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+try: load_net(sys.argv[1])
+except Exception as e: print(type(e).__name__, peak()-before)"""
+    kind,more = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'w')], capture_output=True, text=True).stdout.split()
+    assert kind=='WeightsError' and int(more)<200_000
+
+def test_a_folder_called_like_shipped_weights_does_not_take_their_place(narrow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(narrow, tmp_path/'small')
+    assert load_net(find_weights('small')).config['nf']==16 and load_net(find_weights('./small')).config['nf']==1
 
 @pytest.mark.parametrize('name', ('huge','no/such/folder'))
 def test_unknown_weights(name, work, capsys): fill_refused(capsys, work, name, code=WEIGHTS, options=('--weights',name))
@@ -240,7 +282,7 @@ def test_wrong_usage(args, capsys):
     assert e.value.code==2
     assert 'usage: lbp-inpaint' in capsys.readouterr().err
 
-def test_an_unknown_device(work, capsys): fill_refused(capsys, work, 'abacus', code=1, options=('--device','abacus'))
+def test_an_unknown_device(work, capsys): fill_refused(capsys, work, 'abacus', code=USAGE, options=('--device','abacus'))
 
 # through real processes
 
