@@ -70,9 +70,11 @@ def execute(number, d):
         if '--device' not in args: args += ['--device','cpu']
         start,before = time.process_time(),set(d.rglob('*'))
         try: code,err = inside(['fill',*args])
+        except KeyboardInterrupt: raise
         except BaseException: return f'{number} {kind.__name__} {args}: {traceback.format_exc()}'
         left = {o for o in d.rglob('*') if o.is_file()}-before
     finally: os.chdir(here)
+    if code==130: raise KeyboardInterrupt
     if code not in (0,1,2,3,4): return f'{number} {kind.__name__}: exit code {code}'
     if 'Traceback' in err or any(o.name.endswith('.tmp') for o in left) or code and left: return f'{number} {kind.__name__} {args}: {err} {left}'
     if time.process_time()-start>20: return f'{number} {kind.__name__} {args}: took {time.process_time()-start:.0f} s'
