@@ -6,7 +6,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/learner.html.md"""
 
 # %% auto #0
 __all__ = ['HARMLESS', 'Objectives', 'hole_variance', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner',
-           'inpaint_learner', 'GameWatch', 'PictureLog', 'data_digest', 'Stopped', 'train']
+           'inpaint_learner', 'PictureLog', 'GameWatch', 'data_digest', 'Stopped', 'train']
 
 # %% ../nbs/11_learner.ipynb #93248d1f
 import hashlib, signal
@@ -190,31 +190,6 @@ def inpaint_learner(
     vgg = VGGFeatures(vgg).to(dls.device) if need_vgg else None
     return InpaintLearner(dls, net, Objectives(net, d1, d2, vgg, **kwargs), lr=lr, cbs=cbs, path=path)
 
-# %% ../nbs/11_learner.ipynb #e5c93eb7
-class GameWatch(Callback):
-    "Warn when the game collapses: a discriminator is nearly always or hardly ever right, or fills have a variance far from that of the truth."
-    order = 70
-    bounds = dict(d1=(.51,.99), d2=(.51,.99), spread=(.02,5.))
-    def __init__(self,
-        window:int=500, # Batches to average over
-    ): self.window = window
-    def before_fit(self): self.sums,self.n,self.windows = defaultdict(float),0,0
-    def after_batch(self):
-        if not self.training: return
-        for k,v in self.objectives.signs.items(): self.sums[k] += v.detach().nan_to_num()
-        self.objectives.signs,self.n = {},self.n+1
-        if self.n<self.window: return
-        if self.windows: self._look({k:float(v)/self.n for k,v in self.sums.items()})
-        self.sums,self.n,self.windows = defaultdict(float),0,self.windows+1
-    def _look(self, means):
-        for k,v in means.items():
-            lo,hi = self.bounds[k]
-            if lo<=v<=hi: continue
-            if k=='spread': told = f'The fills vary {v:.2g} times as much as the truth'
-            else: told = f'The discriminator {k} is right {v:.1%} of the time'
-            told = f'{told} (mean of {self.window} batches, up to batch {self.train_iter} of phase {self.position["phase"]}; healthy is {lo:g} to {hi:g}); look at the pictures, and change lambda_a or the learning rate if they do not improve.'
-            if not any(o.startswith(told[:25]) for o in self.warned): self.warned.append(told); warnings.warn(told)
-
 # %% ../nbs/11_learner.ipynb #39ccaf8e
 @patch
 def results_grid(self:InpaintLearner, dl, max_n=4):
@@ -259,6 +234,31 @@ class PictureLog(Callback):
     def after_epoch(self):
         self._write()
         if not rank_distrib(): self.learn.export_inpainter(self.folder)
+
+# %% ../nbs/11_learner.ipynb #e5c93eb7
+class GameWatch(Callback):
+    "Warn when the game collapses: a discriminator is nearly always or hardly ever right, or fills have a variance far from that of the truth."
+    order = 70
+    bounds = dict(d1=(.51,.99), d2=(.51,.99), spread=(.02,5.))
+    def __init__(self,
+        window:int=500, # Batches to average over
+    ): self.window = window
+    def before_fit(self): self.sums,self.n,self.windows = defaultdict(float),0,0
+    def after_batch(self):
+        if not self.training: return
+        for k,v in self.objectives.signs.items(): self.sums[k] += v.detach().nan_to_num()
+        self.objectives.signs,self.n = {},self.n+1
+        if self.n<self.window: return
+        if self.windows: self._look({k:float(v)/self.n for k,v in self.sums.items()})
+        self.sums,self.n,self.windows = defaultdict(float),0,self.windows+1
+    def _look(self, means):
+        for k,v in means.items():
+            lo,hi = self.bounds[k]
+            if lo<=v<=hi: continue
+            if k=='spread': told = f'The fills vary {v:.2g} times as much as the truth'
+            else: told = f'The discriminator {k} is right {v:.1%} of the time'
+            told = f'{told} (mean of {self.window} batches, up to batch {self.train_iter} of phase {self.position["phase"]}; healthy is {lo:g} to {hi:g}); look at the pictures, and change lambda_a or the learning rate if they do not improve.'
+            if not any(o.startswith(told[:25]) for o in self.warned): self.warned.append(told); warnings.warn(told)
 
 # %% ../nbs/11_learner.ipynb #17a9699f
 HARMLESS = 'folder','n_lbp','n_joint','workers','every','half','minutes','device'
