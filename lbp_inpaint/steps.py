@@ -38,7 +38,7 @@ class TurnPrecision(Callback):
     def before_step(self): self.scaler.unscale_(self.opt.opt)
     def after_step(self): self.scaler.update()
 
-# %% ../nbs/10a_steps.ipynb #8c0961a7
+# %% ../nbs/10a_steps.ipynb #0b5c4ba3
 class FiniteSteps(Callback):
     "Skip a turn whose loss or gradient is not finite, stop when `most` of `window` turns were, and clip gradients."
     order = 12
@@ -50,7 +50,7 @@ class FiniteSteps(Callback):
         store_attr()
         self.skipped,self.recent = Counter(),deque(maxlen=window)
 
-    def before_batch(self): self.sound = all(t.isfinite().all() for t in (*self.xb, *self.yb))
+    def before_batch(self): self.sound = torch.stack([t.isfinite().all() for t in (*self.xb, *self.yb)]).all().item()
 
     def after_loss(self):
         if self.training and not self.sound: self.learn.loss = self.loss*torch.nan

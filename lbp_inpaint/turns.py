@@ -104,7 +104,7 @@ class AdversarialLearner(Learner):
 
     def _backward(self): self.loss_grad.backward(inputs=self.learning)
 
-# %% ../nbs/10_turns.ipynb #afab11be
+# %% ../nbs/10_turns.ipynb #3c8bed51
 class TurnLosses(Callback):
     "Running means of each turn's loss terms over an epoch."
     run_after = ProgressCallback
@@ -112,7 +112,7 @@ class TurnLosses(Callback):
     def after_loss(self):
         if not self.training: return
         for k,v in self.learn.terms.items():
-            v = v.detach().double()
+            v = v.detach().float()
             self.sums[k] += v.nan_to_num(0, 0, 0); self.counts[k] += v.isfinite()
     def mean(self, name):
         "Mean of the term `name` so far in this epoch"
