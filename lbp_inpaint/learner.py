@@ -302,7 +302,7 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
     if self.position['phase']==2 and config['n_lbp']!=(old := newest_state(run)[1]['config']['n_lbp']): raise InpaintError(
         f'Phase 1 of the run in {run} is over after {old} epochs, but n_lbp = {config["n_lbp"]} came; give {old}, or another folder to start a new run.')
 
-# %% ../nbs/11_learner.ipynb #72e2cc91
+# %% ../nbs/11_learner.ipynb #84c4a863
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
     folder,              # Folder of pictures, searched to the bottom
@@ -331,12 +331,12 @@ def train(
     with process_group():
         set_seed(seed)
         run = Path(run)
-        _open_run(run)
         files = dict(num_workers=workers, device=device, bad_pictures=run/'bad_files.tsv')
         if recipe: dls = InpaintDataLoaders.from_files(*files_of(recipe, folder), folder, bs, size, seed, **files)
         else: dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, **files)
-        dls.check_pictures()
         learn = inpaint_learner(dls, path=run, **kwargs).distrib()
+        _open_run(run)
+        dls.check_pictures()
         objectives = {k:getattr(learn.objectives, k) for k in inspect.signature(Objectives.__init__).parameters if k.startswith('lambda') or k=='saturating'}
         named = {k:Path(kwargs[k]).name if kwargs.get(k) else None for k in ('vgg','pretrained')}
         config = dict(folder=Path(folder).name, recipe=recipe, data=data_digest(dls), pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
