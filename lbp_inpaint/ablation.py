@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/ablation.html.md"""
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'Arm', 'find_study', 'Living', 'cost', 'paired_interval', 'study_text', 'study_curves', 'ablate']
 
-# %% ../nbs/15_ablation.ipynb #b18ab5b8
+# %% ../nbs/15_ablation.ipynb #0564f99a
 import io, json, re, statistics, time, weakref
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from .guidance import *
 from .masks import *
 from .data import *
 from .generator import *
+from .metrics import *
 from .steps import *
 from .runs import *
 from .learner import *
@@ -73,9 +74,9 @@ def find_study(
     needed = {next(iter(study)), *arms, *(study[o].weights_of for o in arms)}
     return {k:v for k,v in study.items() if k in needed}
 
-# %% ../nbs/15_ablation.ipynb #e2c2b67a
+# %% ../nbs/15_ablation.ipynb #f068eb44
 BUDGETS = dict(
-    tiny =dict(nf=2,  bs=1, n_lbp=3,    n_joint=6,    lr=1e-3, points=3,  pictures=2),
+    tiny =dict(nf=2,  bs=1, n_lbp=2,    n_joint=4,    lr=1e-3, points=3,  pictures=2),
     small=dict(nf=16, bs=8, n_lbp=2000, n_joint=4000, lr=1e-3, points=12, pictures=50),
     full =dict(nf=64, bs=1, n_lbp=None, n_joint=None, lr=2e-4, points=60, pictures=None))
 
@@ -230,7 +231,7 @@ def paired_interval(
     half = stats.t.ppf(.975, s-1)*se
     return float(d.mean()),float(d.mean()-half),float(d.mean()+half)
 
-# %% ../nbs/15_ablation.ipynb #cc955bd4
+# %% ../nbs/15_ablation.ipynb #8094cacb
 def _summary(records, arms, holes):
     "Long table: means and spreads by arm, hole and metric; each arm's lead over the first"
     df = pd.DataFrame([dict(arm=name, seed=seed, **row) for (name,seed),r in records.items() for row in r['rows']])
@@ -244,6 +245,10 @@ def _summary(records, arms, holes):
                 metric,over = k.rsplit(' ', 1)
                 res.append(dict(hole=hole, arm=a, metric=metric, over=over, mean=v.mean(), spread=v.mean(1).std(ddof=1) if len(v)>1 else float('nan'), difference=lead, low=low, high=high))
     return pd.DataFrame(res)
+
+def _mean_colour(s):
+    "Hole -> PSNR in the hole, where it is filled with the mean colour: what no learning at all would have"
+    return {h:statistics.mean(psnr(mean_colour(image, mask)[None], truth[None], mask[None]).item() for image,mask,truth in (ds[i] for i in range(len(ds)))) for h,ds in s.buckets.items()}
 
 def _costs(records, arms):
     def median(a, k): return statistics.median(r[k] for (name,_),r in records.items() if name==a)
@@ -320,7 +325,7 @@ def _open(s):
         except InpaintError as e: raise InpaintError(f'{s.out} holds another study: {e}') from None
     else: write_file(file, (json.dumps(s.settings, indent=1)+'\n').encode())
 
-# %% ../nbs/15_ablation.ipynb #2e067aa6
+# %% ../nbs/15_ablation.ipynb #0c77fdfb
 def _picture(draw):
     "JPEG bytes of what `draw` writes into a file"
     buffer = io.BytesIO()
@@ -331,14 +336,14 @@ def _report(s):
     "Write table, results, curves and sheet; the table"
     records = {(a,i):_record(a, i, s) for a in s.arms for i in s.seeds}
     table,costs,curves = _summary(records, s.arms, s.buckets),_costs(records, s.arms),_curves(records, s.arms, s)
-    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=_hardware(), torch=torch.__version__, costs=costs, curves=curves, table=table.round(4).to_dict('records'))
+    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=_hardware(), torch=torch.__version__, mean_colour=_mean_colour(s), costs=costs, curves=curves, table=table.round(4).to_dict('records'))
     write_file(s.out/'table.csv', table.to_csv(index=False).encode())
     write_file(s.out/'results.json', (json.dumps(results).replace('NaN', 'null')+'\n').encode())
     fig = study_curves(curves)
     write_file(s.out/'curves.jpg', _picture(lambda f: fig.savefig(f, format='jpeg', dpi=90)))
     plt.close(fig)
     write_file(s.out/'sheet.jpg', _picture(lambda f: _sheet(s, 0).save(f, 'JPEG', quality=85)))
-    return table,study_text(table, costs)
+    return table,f'{study_text(table, costs)}\n\nFor scale: the mean colour in the hole has {", ".join(f"{v:.2f} dB ({h})" for h,v in results["mean_colour"].items())}.'
 
 def ablate(
     name:str,            # Name of the study, one of `STUDIES`
