@@ -74,10 +74,10 @@ def find_study(
     needed = {next(iter(study)), *arms, *(study[o].weights_of for o in arms)}
     return {k:v for k,v in study.items() if k in needed}
 
-# %% ../nbs/15_ablation.ipynb #f068eb44
+# %% ../nbs/15_ablation.ipynb #9fd67808
 BUDGETS = dict(
     tiny =dict(nf=2,  bs=1, n_lbp=2,    n_joint=4,    lr=1e-3, points=3,  pictures=2),
-    small=dict(nf=16, bs=8, n_lbp=2000, n_joint=4000, lr=1e-3, points=12, pictures=50),
+    small=dict(nf=16, bs=8, n_lbp=1600, n_joint=3200, lr=1e-3, points=12, pictures=30),
     full =dict(nf=64, bs=1, n_lbp=None, n_joint=None, lr=2e-4, points=60, pictures=None))
 
 def _budget(name, n_train, n_valid, **given):
@@ -325,7 +325,7 @@ def _open(s):
         except InpaintError as e: raise InpaintError(f'{s.out} holds another study: {e}') from None
     else: write_file(file, (json.dumps(s.settings, indent=1)+'\n').encode())
 
-# %% ../nbs/15_ablation.ipynb #0c77fdfb
+# %% ../nbs/15_ablation.ipynb #d1dd825c
 def _picture(draw):
     "JPEG bytes of what `draw` writes into a file"
     buffer = io.BytesIO()
@@ -345,6 +345,7 @@ def _report(s):
     write_file(s.out/'sheet.jpg', _picture(lambda f: _sheet(s, 0).save(f, 'JPEG', quality=85)))
     return table,f'{study_text(table, costs)}\n\nFor scale: the mean colour in the hole has {", ".join(f"{v:.2f} dB ({h})" for h,v in results["mean_colour"].items())}.'
 
+# %% ../nbs/15_ablation.ipynb #a0db3ac6
 def ablate(
     name:str,            # Name of the study, one of `STUDIES`
     data,                # Folder of pictures, searched to the bottom; those in folders called `valid` are scored

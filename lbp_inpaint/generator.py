@@ -126,7 +126,7 @@ def _stages(nf, attention, layer, guidance, top_t, include_self, bgr):
     n,completes = guidance.channels,guidance.completes
     return LBPGenerator(nf, n) if completes else PassOn(), ImageGenerator(nf, make_attention(attention, top_t, include_self), bgr, layer, n)
 
-# %% ../nbs/06_generator.ipynb #a5c76e0b
+# %% ../nbs/06_generator.ipynb #936cae63
 class InpaintNet(nn.Module):
     "G1 and G2: (picture, mask) -> (completed LBP map, filled picture)."
     def __init__(self,
@@ -143,13 +143,11 @@ class InpaintNet(nn.Module):
     ):
         super().__init__()
         own,switches = _settings(variant, threshold=threshold, border=border, hole_value=hole_value)
-        hole_value = switches['hole_value']
-        if not (isinstance(nf,int) and nf>0 and isinstance(top_t,int) and top_t>0 and isinstance(hole_value,(int,float)) and -1<=hole_value<=1): raise ValueError(
-            f'nf and top_t must be whole numbers from 1 and hole_value within -1..1, but {nf!r}, {top_t!r} and {hole_value!r} came.')
+        if not (isinstance(nf,int) and nf>0 and isinstance(top_t,int) and top_t>0 and isinstance(v := switches['hole_value'],(int,float)) and -1<=v<=1): raise ValueError(
+            f'nf and top_t must be whole numbers from 1 and hole_value within -1..1, but {nf!r}, {top_t!r} and {switches["hole_value"]!r} came.')
         if variant!='paper' and guidance!='lbp': raise ValueError(f"The variant {variant} is guided by 'lbp' alone, but guidance {guidance!r} came.")
-        self.config = dict(nf=nf, top_t=top_t, include_self=include_self, **switches, variant=variant)
-        others = dict(attention=(attention or own,own), layer=(layer,13), guidance=(guidance,'lbp'))
-        self.config.update({k:v for k,(v,default) in others.items() if v!=default}) # what differs is noted, so that older files stay as they are
+        others = dict(attention=(attention or own,own), layer=(layer,13), guidance=(guidance,'lbp')) # noted where they differ, so that older files stay as they are
+        self.config = dict(nf=nf, top_t=top_t, include_self=include_self, **switches, variant=variant, **{k:v for k,(v,usual) in others.items() if v!=usual})
         self.guidance = find_guidance(guidance)
         self.g1,self.g2 = _stages(nf, attention or own, layer, self.guidance, top_t, include_self, variant=='release')
 

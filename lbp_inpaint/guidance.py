@@ -7,8 +7,10 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/guidance.html.md"""
 # %% auto #0
 __all__ = ['GUIDANCES', 'canny_map', 'rtv', 'rtv_map', 'lbp_planes', 'one_plane', 'Guidance', 'find_guidance']
 
-# %% ../nbs/01a_guidance.ipynb #1beeecf7
+# %% ../nbs/01a_guidance.ipynb #c927d4da
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 import numpy as np, torch
 from scipy import sparse
 from scipy.ndimage import gaussian_filter
@@ -72,13 +74,19 @@ def rtv(
     for i in range(rounds): s = _smoothed(grey, s, _stiffness(s, known, max(sigma/2**i, .5)), lam)
     return s
 
-# %% ../nbs/01a_guidance.ipynb #2ed4c17d
+# %% ../nbs/01a_guidance.ipynb #3f914f85
+@lru_cache(64)
+def _structure(grey, known, shape):
+    "`rtv` of bytes: levels 0..255, and which are known"
+    return rtv(np.frombuffer(grey, np.uint8).reshape(shape)/255, np.frombuffer(known, bool).reshape(shape)).clip(0,1).astype(np.float32)
+
 def rtv_map(
     image:torch.Tensor,     # `(B,3,H,W)`, RGB, [-1,1]
     mask:torch.Tensor=None, # `(B,1,H,W)`, 1 = hole, which is not looked at; the whole picture without it
 ) -> torch.Tensor: # `(B,1,H,W)` in [-1,1]
     "The structure of the known region; of grey levels, so that no guidance tells colours."
-    return _maps([rtv(g, k).clip(0,1) for g,k in zip(_grey(image), _known(image, mask))], image)
+    levels,known = to_grey(image)[:,0].cpu().numpy(),_known(image, mask)
+    with ThreadPoolExecutor(min(len(levels), 8)) as pool: return _maps(list(pool.map(lambda g, k: _structure(g.tobytes(), k.tobytes(), g.shape), levels, known)), image)
 
 # %% ../nbs/01a_guidance.ipynb #e44f9f30
 def lbp_planes(
