@@ -7,15 +7,17 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #8a746fde
-from . import core, lbp, masks, data, recipes, layers, attention, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, pictures, inference, files, evaluate as _evaluate, card
+# %% ../nbs/21_all.ipynb #3271d279
+from . import core, lbp, guidance, masks, data, recipes, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, pictures, inference, files, evaluate as _evaluate, ablation, card
 from .core import *
 from .lbp import *
+from .guidance import *
 from .masks import *
 from .data import *
 from .recipes import *
 from .layers import *
 from .attention import *
+from .attentions import *
 from .generator import *
 from .discriminator import *
 from .losses import *
@@ -30,7 +32,8 @@ from .pictures import *
 from .inference import *
 from .files import *
 from .evaluate import *
+from .ablation import *
 from .card import *
 
-# %% ../nbs/21_all.ipynb #55f51413
-__all__ = [name for module in (core,lbp,masks,data,recipes,layers,attention,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,pictures,inference,files,_evaluate,card) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #8fa8b7da
+__all__ = [name for module in (core,lbp,guidance,masks,data,recipes,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,pictures,inference,files,_evaluate,ablation,card) for name in module.__all__]

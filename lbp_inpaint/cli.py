@@ -1,4 +1,4 @@
-"""`lbp-inpaint fill`, `train`, `evaluate` and `demo`: thin shells over documented functions.
+"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate` and `demo`: thin shells over documented functions.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 
@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #237a28ab
+# %% ../nbs/20_cli.ipynb #f99062db
 import argparse, contextlib, signal, sys, threading, warnings
 from typing import Annotated
 import torch
@@ -25,6 +25,7 @@ from .pictures import *
 from .inference import *
 from .files import *
 from .evaluate import *
+from .ablation import ablate
 
 # %% ../nbs/20_cli.ipynb #45af1d0c
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
@@ -120,8 +121,22 @@ def _evaluate(
     evaluate(folder, Out, methods, holes, recipe=recipe, **kwargs)
     print(f'The table, what it was made with and a contact sheet are in {Out}.')
 
-# %% ../nbs/20_cli.ipynb #73b0cddd
-COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, demo=_demo, convert=_convert)
+# %% ../nbs/20_cli.ipynb #153f9886
+@delegates(ablate, but=['data','out','arms','holes'])
+def _ablate(
+    name,            # Name of the study: attention, multi-level, guidance, top-t, phases or leak
+    data:_File,      # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
+    arms:_Names=None, # Names of some arms only; the paper's is always among them
+    holes:_Names=('centre','20-30'), # 'centre' and ranges of percent such as 20-30
+    Out:str='ablation', # Folder for table.csv, results.json, curves.jpg, sheet.jpg and the runs
+    **kwargs
+):
+    "Train and score the arms of a study of the paper's."
+    ablate(name, data, Out, arms=arms, holes=holes, **kwargs)
+    print(f'The table, curves and a contact sheet are in {Out}.')
+
+# %% ../nbs/20_cli.ipynb #4da74b43
+COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)

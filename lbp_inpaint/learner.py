@@ -170,7 +170,7 @@ def fit_phases(self:InpaintLearner,
             else: self.fit(n, lr, cbs=cbs)
             if self.stopping or (self.asked and num_distrib()<=1): return
 
-# %% ../nbs/11_learner.ipynb #6c9accdc
+# %% ../nbs/11_learner.ipynb #f97c3af1
 @delegates(Objectives, but=['net','d1','d2','vgg'])
 def inpaint_learner(
     dls,                # `InpaintDataLoaders`
@@ -184,7 +184,7 @@ def inpaint_learner(
 ) -> InpaintLearner: # raises `WeightsError` where VGG is needed (`lambda_p` or `lambda_s` not 0) and cannot be had
     "A Learner that trains this paper's system on `dls`."
     net = load_net(find_weights(pretrained)) if pretrained else InpaintNet(nf, **(net_kwargs or {}))
-    d1,d2 = (PatchDiscriminator(n, net.config['nf']) for n in (1,3))
+    d1,d2 = (PatchDiscriminator(n, net.config['nf']) for n in (net.guidance.channels,3))
     defaults = {k:p.default for k,p in inspect.signature(Objectives.__init__).parameters.items()}
     need_vgg = any(kwargs.get(k, defaults[k]) for k in ('lambda_p','lambda_s'))
     vgg = VGGFeatures(vgg).to(dls.device) if need_vgg else None
