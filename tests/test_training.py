@@ -11,6 +11,7 @@ from lbp_inpaint.inference import Inpainter
 from lbp_inpaint.learner import inpaint_learner, train
 from lbp_inpaint.masks import center_mask
 from lbp_inpaint.metrics import l1
+from lbp_inpaint.steps import FiniteSteps, TurnPrecision
 
 def centre(size, generator): return center_mask(size)
 
@@ -133,3 +134,15 @@ def test_a_data_recipe_is_trained_on_with_its_own_split(folder, tmp_path, monkey
     assert [[f.name for f in ds.files] for ds in (learn.dls.train_ds, learn.dls.valid_ds)]==[[f.name for f in pictures[:3]], [pictures[3].name]]
     with pytest.raises(InpaintError, match='leave one'): train(tmp_path, tmp_path/'run2', recipe='paris_streetview', valid_pct=.5, **quick)
     with pytest.raises(InpaintError, match='no data recipe'): train(tmp_path, tmp_path/'run3', recipe='paris', **quick)
+
+@pytest.mark.parametrize('precision', ('bf16','fp16'))
+def test_lower_precision_learns_nearly_the_same(precision, folder, vgg_file):
+    def after(*cbs):
+        torch.manual_seed(0)
+        learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, vgg=vgg_file, lambda_lbp=1., cbs=[*cbs, FiniteSteps()])
+        with learn.no_bar(), learn.no_logging(): learn.fit_phases(1, 1)
+        return learn
+    full,low = after(),after(TurnPrecision(precision))
+    assert all(p.dtype==torch.float32 and p.isfinite().all() for p in low.model.parameters()) and not low.finite_steps.skipped
+    a,b = ({t:o.turn_losses.mean(t) for turn in o.turns for t in turn.terms} for o in (full,low))
+    assert a!=b and all(b[k]==pytest.approx(a[k], rel=.15, abs=.02) for k in a), (a,b)
