@@ -47,7 +47,7 @@ def _table(results, truth, mask):
         means[method] = dict(zip(('PSNR','SSIM','l1'), values.mean(0).tolist()))
     return means
 
-# %% ../nbs/20_cli.ipynb #7450752b
+# %% ../nbs/20_cli.ipynb #cd3a940f
 def demo(
     out:str='demo.png',   # Picture to write: input, completed LBP, fill, biharmonic fill, truth
     weights:str='small',  # Name of shipped weights, or a folder written by `train`
@@ -56,9 +56,11 @@ def demo(
     "Fill holes in four photographs and compare with classical filling."
     inp = Inpainter.from_pretrained(weights, device)
     truth,mask = _photographs()
-    with torch.no_grad(): lbp,fill = (o.cpu() for o in inp.net(truth.to(inp.device), mask.to(inp.device)))
+    image = composite(torch.ones_like(truth), truth, mask)
+    with torch.no_grad(): lbp = inp.net(image.to(inp.device), mask.to(inp.device))[0].cpu()
+    fill = torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
     results = {'lbp-inpaint':fill, 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
-    columns = {'input':composite(torch.ones_like(truth), truth, mask), 'completed LBP':lbp, **results, 'truth':truth}
+    columns = {'input':image, 'completed LBP':lbp, **results, 'truth':truth}
     save_picture(lambda: picture_grid(columns), out)
     means = _table(results, truth, mask)
     print(f'The pictures are in {out}.')

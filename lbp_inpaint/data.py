@@ -166,7 +166,7 @@ class InpaintDataLoaders(DataLoaders):
         if not train: raise PictureError(f'All {len(valid)} pictures below {path} are in folders called valid; put some elsewhere to train on, or give `valid_pct`.')
         return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures)
 
-# %% ../nbs/03_data.ipynb #45017e17
+# %% ../nbs/03_data.ipynb #cae6d38d
 @patch
 def check_pictures(self:InpaintDataLoaders,
     most:float=.1,   # Part of the pictures that may be bad, 0..1
@@ -180,7 +180,7 @@ def check_pictures(self:InpaintDataLoaders,
         ds,i = at
         try: ds.read(i)
         except PictureError as e: return ds.files[i],e
-    with ThreadPoolExecutor(4) as pool: found = [o for o in pool.map(fault, todo) if o]
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool: found = [o for o in pool.map(fault, todo) if o] # readers in threads would leave each other's filters of warnings behind
     for o in found: self.train_ds.bad.note(*o)
     if len(found)>most*len(todo):
         listed = f', all are named in {self.train_ds.bad.path}' if self.train_ds.bad.path else ''

@@ -149,7 +149,7 @@ class HoledPictures(InpaintDataset):
         truth,mask = to_tensor(self._crop(read_image(self.files[i]), None)),read_mask(self.masks[i%len(self.masks)], (self.size,self.size))
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-# %% ../nbs/14_evaluate.ipynb #73a98872
+# %% ../nbs/14_evaluate.ipynb #3fc1d2f1
 def _method(name, device):
     "A way to fill holes: `fill` for one picture by a classical method, or the `inpainter` of weights"
     if name in CLASSICAL:
@@ -159,7 +159,7 @@ def _method(name, device):
     except WeightsError as e: raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
     inp = Inpainter.from_pretrained(folder, device)
     config = json.loads((folder/'config.json').read_text(encoding='utf8'))
-    return SimpleNamespace(name=name, label=Path(name).resolve().name, id=f'weights {config["sha256"][:16]}', fill=None, inpainter=inp)
+    return SimpleNamespace(name=name, label=Path(name).resolve().name, id=f'fill {config["sha256"][:16]}', fill=None, inpainter=inp)
 
 def _version(name):
     "Version of an imported module, or of an installed package"
@@ -179,7 +179,7 @@ def _methods(names, device):
         if labels.count(o.label)>1: o.label = o.name
     return res
 
-# %% ../nbs/14_evaluate.ipynb #32cfe3fe
+# %% ../nbs/14_evaluate.ipynb #15c71f1e
 class _Asked(Dataset):
     "Those items of `ds` whose numbers are in `todo`, with the fill of a classical method and the seconds it took"
     def __init__(self, ds, todo, fill): self.ds,self.todo,self.fill = ds,todo,fill
@@ -195,16 +195,14 @@ def _rows(method, ds, todo, distances, bs, workers):
     for i,image,mask,truth,fill,seconds in DataLoader(_Asked(ds, todo, method.fill), bs, num_workers=workers):
         if method.inpainter:
             start = time.perf_counter()
-            fill = _net_fill(method, image, mask)[1]
+            fill = _filled(method.inpainter, image, mask)
             seconds = torch.full((len(i),), (time.perf_counter()-start)/len(i))
         values = dict(picture=i, ratio=hole_ratio(mask)[:,0], seconds=seconds, **_measure(fill, truth, mask, distances))
         for row in zip(*(v.tolist() for v in values.values())): yield dict(zip(values, row))
 
-@torch.no_grad()
-def _net_fill(method, image, mask):
-    "(LBP, fill), on the CPU"
-    inp = method.inpainter
-    return tuple(o.cpu() for o in inp.net(image.to(inp.device), mask.to(inp.device)))
+def _filled(inp, image, mask):
+    "What `fill` makes of pictures `(B,3,H,W)`"
+    return torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
 
 # %% ../nbs/14_evaluate.ipynb #371cb9be
 def _resume(file, settings, ids):
@@ -270,14 +268,16 @@ def table_text(
         lines.append([hole, method, *(f'{values[k]:.{3 if k[0] in ("SSIM","VGG","LPIPS") else 2}f}' for k in names)])
     return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
 
-# %% ../nbs/14_evaluate.ipynb #08acd9ac
+# %% ../nbs/14_evaluate.ipynb #c55444e4
 def _sheet(methods, buckets, numbers):
     "Truth, input, and each method's fill, a network's with its completed LBP; one picture of each bucket"
     picks = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
     image,mask,truth = (torch.stack(o) for o in zip(*picks))
     columns = {'truth':truth, 'input':image}
     for m in methods:
-        if m.inpainter: columns[f'{m.label}, LBP'],columns[m.label] = _net_fill(m, image, mask)
+        if m.inpainter:
+            with torch.no_grad(): columns[f'{m.label}, LBP'] = m.inpainter.net(*(o.to(m.inpainter.device) for o in (image,mask)))[0].cpu()
+            columns[m.label] = _filled(m.inpainter, image, mask)
         else: columns[m.label] = torch.stack([m.fill(*o) for o in zip(image, mask)])
     return picture_grid(columns)
 
@@ -329,7 +329,7 @@ def _settings(size, seed, pictures, dealt, vgg, lpips):
     return dict(lbp_inpaint=lbp_inpaint.__version__, size=size, seed=seed, pictures=f'{len(pictures)} ({_digest(pictures)})',
         masks=_digest(masks) if dealt else 'drawn', **{k:_sha(f)[:16] if f else None for k,f in dict(vgg=vgg, lpips=lpips).items()})
 
-# %% ../nbs/14_evaluate.ipynb #10a6d68f
+# %% ../nbs/14_evaluate.ipynb #38882ce1
 def evaluate(
     folder,              # Folder of pictures, searched to the bottom
     out='evaluation',    # Folder for table.csv, results.json, sheet.png and values.jsonl, made if need be
@@ -339,7 +339,7 @@ def evaluate(
     recipe:list=None,    # Names of data recipes: only their validation pictures in `folder`
     seed:int=0,          # Key of the holes
     size:int=256,        # Side of the centre crops, pixels; networks need a multiple of 256
-    bs:int=1,            # Pictures that a network fills at once
+    bs:int=1,            # Pictures measured at once
     workers:int=0,       # Processes that load pictures and fill them classically
     vgg:str=None,        # File of VGG weights: measure Eq. 6 too
     lpips:str=None,      # File of torchvision's AlexNet weights: measure LPIPS too
