@@ -246,7 +246,7 @@ def test_other_settings_are_refused_with_both_values(change, said, pictures, tmp
 
 def test_other_weights_of_the_same_name_are_refused(whole, pictures, tmp_path):
     save_net(InpaintNet(2), tmp_path/'tiny')
-    with pytest.raises(InpaintError, match='tiny weights .* there and weights .* here'): evaluate(pictures/'a', whole[0], [tmp_path/'tiny'], ['centre'], device='cpu')
+    with pytest.raises(InpaintError, match='tiny fill .* there and fill .* here'): evaluate(pictures/'a', whole[0], [tmp_path/'tiny'], ['centre'], device='cpu')
 
 def test_two_folders_of_one_name_are_told_apart(pictures, tmp_path):
     for o in 'ab': save_net(InpaintNet(2), tmp_path/o/'run')
