@@ -6,7 +6,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/runs.html.md"""
 
 # %% auto #0
 __all__ = ['save_state', 'load_state', 'Standing', 'random_generators', 'ResumableLearner', 'stop_signals', 'check_config',
-           'newest_state', 'Checkpoints', 'keep_previous']
+           'newest_state', 'keep_previous', 'Checkpoints']
 
 # %% ../nbs/10c_runs.ipynb #077a1b40
 import csv, hashlib, io, platform, signal, threading
@@ -205,9 +205,11 @@ def check_config(
         f'give the old value{"s" if len(bad)>1 else ""} to go on, or another folder to start a new run.')
     return [f'{k} is now {new.get(k)!r}, it was {old.get(k)!r}.' for k in changed]
 
-# %% ../nbs/10c_runs.ipynb #b4d81c52
-def newest_state(run):
-    "State of the newest checkpoint in the folder `run` that can be read, or None where there is none"
+# %% ../nbs/10c_runs.ipynb #d33e695d
+def newest_state(
+    run:Path, # Folder of a run
+): # (tensors, plain data), or None where there is no checkpoint; raises `InpaintError` where none can be read
+    "State of the newest checkpoint that can be read."
     files,problem = [run/f'{o}.safetensors' for o in ('last','previous')],None
     for f in files:
         if not f.is_file(): continue
@@ -217,6 +219,19 @@ def newest_state(run):
             warnings.warn(f'{e}')
     if problem: raise problem
 
+def keep_previous(
+    last:Path,     # File to keep; nothing happens where there is none
+    previous:Path, # Its second name, on the same disk
+):
+    "Give the file `last` a second name, `previous`, in one step"
+    if not last.is_file(): return
+    spare = previous.with_name(f'.{previous.name}.tmp')
+    spare.unlink(missing_ok=True)
+    try: os.link(last, spare)
+    except OSError: return os.replace(last, previous) # no second names on this file system
+    os.replace(spare, previous)
+
+# %% ../nbs/10c_runs.ipynb #03871e10
 class Checkpoints(Callback):
     "Keep a run in a folder, from where `ResumableLearner.resume` takes it up."
     order = 90
@@ -254,53 +269,56 @@ class Checkpoints(Callback):
         self._keep_best(row)
         self.save()
 
-    def _keep_best(self, row):
-        name = first(o for o in self.metrics_for_best if o in row)
-        score = -row[name] if 'loss' in name else row[name]
-        if self.best and self.best['phase']==self.position['phase'] and self.best['score']>=score: return
-        self.best = dict(metric=name, score=score, phase=self.position['phase'], epoch=self.epoch)
-        if self.export and not rank_distrib(): self.export(self.folder/'best')
+# %% ../nbs/10c_runs.ipynb #d50e2bf1
+@patch(as_prop=True)
+def seconds(self:Checkpoints):
+    "Time that the run has taken, all its parts together"
+    return time.monotonic()-self.started
 
-    @property
-    def seconds(self):
-        "Time that the run has taken, all its parts together"
-        return time.monotonic()-self.started
+@patch
+def save(self:Checkpoints,
+    status:str='running',  # What `run.json` says of the run
+    generators:tuple=None, # States of the random generators; the present ones without it
+):
+    "Write the state, the log and `run.json`"
+    self.saved = time.monotonic()
+    if rank_distrib(): return
+    tensors,plain = self.learn.state(generators)
+    plain.update(config=self.config, rows=self.rows, best=self.best, seconds=self.seconds)
+    keep_previous(self.folder/'last.safetensors', self.folder/'previous.safetensors')
+    save_state(self.folder/'last.safetensors', tensors, plain)
+    self.learn.kept = f'the last healthy checkpoint is {self.folder/"last.safetensors"} (epoch {self.position["epoch"]}, batch {self.position["batch"]})'
+    self._write_log()
+    self.write_json(status)
 
-    def save(self, status='running', generators=None):
-        "Write the state, the log and `run.json`"
-        self.saved = time.monotonic()
-        if rank_distrib(): return
-        tensors,plain = self.learn.state(generators)
-        plain.update(config=self.config, rows=self.rows, best=self.best, seconds=self.seconds)
-        keep_previous(self.folder/'last.safetensors', self.folder/'previous.safetensors')
-        save_state(self.folder/'last.safetensors', tensors, plain)
-        self.learn.kept = f'the last healthy checkpoint is {self.folder/"last.safetensors"} (epoch {self.position["epoch"]}, batch {self.position["batch"]})'
-        self._write_log()
-        self.write_json(status)
+@patch
+def _write_log(self:Checkpoints):
+    names,text = list(dict.fromkeys(k for r in self.rows for k in r)),io.StringIO()
+    log = csv.DictWriter(text, names, lineterminator='\n')
+    log.writeheader(); log.writerows(self.rows)
+    write_file(self.folder/'log.csv', text.getvalue().encode())
 
-    def _write_log(self):
-        names,text = list(dict.fromkeys(k for r in self.rows for k in r)),io.StringIO()
-        log = csv.DictWriter(text, names, lineterminator='\n')
-        log.writeheader(); log.writerows(self.rows)
-        write_file(self.folder/'log.csv', text.getvalue().encode())
+@patch
+def write_json(self:Checkpoints,
+    status:str, # 'running', 'stopped' or 'finished'
+):
+    "Write what people want to know of the run"
+    if rank_distrib(): return
+    about = dict(status=status, config=self.config, **self.position, step=self.train_iter, metrics=self.rows[-1] if self.rows else None, best=self.best,
+        skipped_turns=dict(self.finite_steps.skipped) if hasattr(self.learn, 'finite_steps') else {}, warnings=getattr(self.learn, 'warned', []),
+        seconds=round(self.seconds), versions=dict(python=platform.python_version(), torch=torch.__version__), written=time.strftime('%Y-%m-%d %H:%M:%S'))
+    write_file(self.folder/'run.json', (json.dumps(about, indent=1)+'\n').encode())
 
-    def write_json(self, status):
-        "Write what people want to know of the run"
-        if rank_distrib(): return
-        about = dict(status=status, config=self.config, **self.position, step=self.train_iter, metrics=self.rows[-1] if self.rows else None, best=self.best,
-            skipped_turns=dict(getattr(self.learn, 'finite_steps', None).skipped) if hasattr(self.learn, 'finite_steps') else {}, warnings=getattr(self.learn, 'warned', []),
-            seconds=round(self.seconds), versions=dict(python=platform.python_version(), torch=torch.__version__), written=time.strftime('%Y-%m-%d %H:%M:%S'))
-        write_file(self.folder/'run.json', (json.dumps(about, indent=1)+'\n').encode())
+# %% ../nbs/10c_runs.ipynb #36ce9574
+@patch
+def _keep_best(self:Checkpoints, row):
+    name = first(o for o in self.metrics_for_best if o in row)
+    score = -row[name] if 'loss' in name else row[name]
+    if self.best and self.best['phase']==self.position['phase'] and self.best['score']>=score: return
+    self.best = dict(metric=name, score=score, phase=self.position['phase'], epoch=self.epoch)
+    if self.export and not rank_distrib(): self.export(self.folder/'best')
 
-def keep_previous(last, previous):
-    "Give the file `last` a second name, `previous`, in one step"
-    if not last.is_file(): return
-    spare = previous.with_name(f'.{previous.name}.tmp')
-    spare.unlink(missing_ok=True)
-    try: os.link(last, spare)
-    except OSError: return os.replace(last, previous) # no second names on this file system
-    os.replace(spare, previous)
-
+# %% ../nbs/10c_runs.ipynb #e6d44183
 @patch
 def resume(self:ResumableLearner,
     run, # Folder of a run, see `Checkpoints`
@@ -310,7 +328,7 @@ def resume(self:ResumableLearner,
     if not found: return False
     keep,plain = getattr(self, 'checkpoints', None),found[1]
     if keep and keep.config:
-        for told in check_config(plain['config'], keep.config, keep.harmless): warnings.warn(told)
+        for told in check_config(plain['config'] or {}, keep.config, keep.harmless): warnings.warn(told)
     self.load_run_state(*found)
     if keep: keep.rows,keep.best,keep.started = plain['rows'],plain['best'],time.monotonic()-plain['seconds']
     return True
