@@ -121,7 +121,7 @@ class InpaintDL(TfmdDL):
         if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
         return None if show else grid
 
-# %% ../nbs/03_data.ipynb #514fedb0
+# %% ../nbs/03_data.ipynb #d2d906db
 def _split(files, path, valid_pct, seed):
     "(train, valid) lists of files"
     valid = [f for f in files if 'valid' in f.relative_to(path).parts[:-1]]
@@ -130,6 +130,7 @@ def _split(files, path, valid_pct, seed):
     n = min(max(1, round(len(files)*ifnone(valid_pct, .1))), len(files)-1)
     return [files[i] for i in sorted(order[n:])],[files[i] for i in sorted(order[:n])]
 
+# %% ../nbs/03_data.ipynb #f433bb61
 class InpaintDataLoaders(DataLoaders):
     "Batches of (picture with a white hole, mask, truth) for training and validation."
     @classmethod

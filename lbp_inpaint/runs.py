@@ -128,7 +128,7 @@ class ResumableLearner(AdversarialLearner):
         self.opt.set_hypers(lr=[g['lr'] for g in state['groups']])
         for k,n in state['counts'].items(): self.turn_losses.sums[k],self.turn_losses.counts[k] = tensors[f'sum.{k}'],n
 
-# %% ../nbs/10c_runs.ipynb #a8505ad9
+# %% ../nbs/10c_runs.ipynb #1ad28495
 @patch
 def state(self:ResumableLearner,
     generators:tuple=None, # States of the random generators, from `random_generators`; the present ones without it
@@ -150,6 +150,7 @@ def state(self:ResumableLearner,
     if hasattr(self, 'finite_steps'): plain.update(skipped=dict(self.finite_steps.skipped), recent=list(self.finite_steps.recent))
     return tensors,plain
 
+# %% ../nbs/10c_runs.ipynb #49b59cd7
 @patch
 def _load_adam(self:ResumableLearner, tensors, groups):
     params,state = [p for g in self.opt.opt.param_groups for p in g['params']],defaultdict(dict)
@@ -164,8 +165,12 @@ def _load_adam(self:ResumableLearner, tensors, groups):
         f"The optimiser's state of the checkpoint has {len(groups)} parameter groups, but this learner has {len(new['param_groups'])}; resume with the settings of the run.")
     self.opt.opt.load_state_dict(dict(state=dict(state), param_groups=[{**g, 'params':o['params']} for g,o in zip(groups, new['param_groups'])]))
 
+# %% ../nbs/10c_runs.ipynb #70d637e4
 @patch
-def load_run_state(self:ResumableLearner, tensors, plain):
+def load_run_state(self:ResumableLearner,
+    tensors:dict, # Name -> tensor, from `state`
+    plain:dict,   # Plain data, from `state`
+):
     "Put back what `state` collected; raises `InpaintError` where it does not fit this learner."
     if self.opt is None: self.create_opt()
     self.enter_phase(plain['position']['phase'])
