@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/files.html.md"""
 # %% auto #0
 __all__ = ['ENDINGS', 'pair_files', 'attention_name', 'fill']
 
-# %% ../nbs/13a_files.ipynb #25ef06e1
+# %% ../nbs/13a_files.ipynb #4ac55417
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ from .core import *
 from .pictures import *
 from .inference import *
 
-# %% ../nbs/13a_files.ipynb #4027ce64
+# %% ../nbs/13a_files.ipynb #40611c6d
 ENDINGS = '.png','.jpg','.jpeg','.jpe','.jfif','.webp','.bmp','.tif','.tiff','.gif','.avif','.jp2','.tga','.ppm','.pgm'
 
 def _pictures(folder, recursive, *without):
@@ -34,7 +34,7 @@ def _mask_of(name, masks, folder):
     if len(found)>1: raise PictureError(f'The folder {folder} has {len(found)} masks for {name}, {" and ".join(o.name for o in found)}; keep one.')
     return found[0] if found else folder/name.with_suffix('.png')
 
-# %% ../nbs/13a_files.ipynb #a01412ab
+# %% ../nbs/13a_files.ipynb #10ee926f
 def pair_files(
     picture, # Picture, or folder of pictures
     mask,    # Mask, or folder of masks
@@ -59,7 +59,7 @@ def _check_clashes(pairs):
     twice = next((v for v in seen.values() if len(v)>1), None)
     if twice: raise PictureError(f'The pictures {" and ".join(map(str, twice))} would all be written to {_result(twice[0], Path(twice[0].name))}; give them different names.')
 
-# %% ../nbs/13a_files.ipynb #e618a185
+# %% ../nbs/13a_files.ipynb #c1f640c7
 def _check_results(pairs, overwrite, more=()):
     "Raise `PictureError` for a result that cannot be written, would replace an input, or is there already"
     inputs = {o.resolve() for p,m,_ in pairs for o in (p,m)}
@@ -68,7 +68,7 @@ def _check_results(pairs, overwrite, more=()):
         if o.resolve() in inputs or o.exists() and any(o.samefile(i) for i in inputs if i.exists()): raise PictureError(f'The output {o} is an input itself; give another name.')
         if o.exists() and not overwrite: raise PictureError(f'The output {o} is there already; give another name, or replace it with --overwrite.')
 
-# %% ../nbs/13a_files.ipynb #12d98171
+# %% ../nbs/13a_files.ipynb #ebc9b802
 @contextmanager
 def _usable():
     "Names too long, folders that may not be entered, links in a circle: one sentence for all that a path can be"
@@ -90,8 +90,13 @@ def _fill_one(inp, picture, mask, out, keep_metadata, max_megapixels, lbp, atten
     if lbp: save_picture(lambda: inp.lbp_picture(pic, hole, codes), lbp)
     if seen: save_picture(lambda: seen.picture, attention_name(out))
 
-def attention_name(out): return out.with_name(f'{out.stem}-attention.png')
+def attention_name(
+    out:Path, # File of the filled picture
+) -> Path:
+    "Where the picture of its attention goes."
+    return out.with_name(f'{out.stem}-attention.png')
 
+# %% ../nbs/13a_files.ipynb #f6fe7216
 def fill(
     picture,                  # Picture, or folder of pictures
     mask,                     # Mask, white = hole; for a folder one mask, or a folder of masks with the same names

@@ -1,5 +1,6 @@
 "The layers of Table III beside the paper's, against loops over cells in float64."
 import numpy as np, pytest, torch
+from test_attention import some_masks as masks_for_attention
 from lbp_inpaint.attentions import ATTENTIONS, contextual_attention, make_attention, shift
 from lbp_inpaint.generator import ImageGenerator
 
@@ -30,14 +31,10 @@ def shift_by_loop(g, k, mask):
     return res
 
 def some_masks(rng, h, w):
-    "Empty, one cell, a block, scattered, a strip of two known columns, all cells"
-    masks = np.zeros((6,1,h,w), np.float32)
-    masks[1,0,h//2,w//3] = 1
-    masks[2,0,1:h//2+1,1:w//2+1] = 1
-    masks[3,0] = rng.random((h,w))<.15
-    masks[4,0,:,2:] = 1
-    masks[5] = 1
-    return torch.from_numpy(masks)
+    "Those of the paper's attention, few scattered cells, a strip of two known columns"
+    few = torch.from_numpy((rng.random((1,1,h,w))<.15).astype(np.float32))
+    strip = torch.ones(1,1,h,w); strip[...,:2] = 0
+    return torch.cat([masks_for_attention(rng, h, w), few, strip])
 
 def some_features(rng, n, c, h, w): return torch.from_numpy(rng.standard_normal((n,c,h,w)).astype(np.float32))
 
