@@ -34,15 +34,15 @@ def center_mask(
     mask[:, a:a+hole, a:a+hole] = 1
     return mask
 
-# %% ../nbs/02_masks.ipynb #1ff3b676
+# %% ../nbs/02_masks.ipynb #47631c75
 BUCKETS = (.1,.2),(.2,.3),(.3,.4),(.4,.5)
 
-def _stroke(draw, size, rand):
-    "Yield after each segment drawn by `draw`; `rand(lo,hi)` draws evenly"
-    x,y,angle,width = rand(0,size),rand(0,size),rand(0,2*math.pi),rand(size/24,size/8)
+def _stroke(draw, size, rand, pen):
+    "Yield after each segment drawn by `draw`; `rand(lo,hi)` draws evenly; lengths and widths are multiplied by `pen`"
+    x,y,angle,width = rand(0,size),rand(0,size),rand(0,2*math.pi),rand(size/24,size/8)*pen
     for _ in range(int(rand(3,12))):
         angle += rand(-1.2,1.2)
-        length = rand(size/16,size/5)
+        length = rand(size/16,size/5)*pen
         x2,y2 = x+length*math.cos(angle),y+length*math.sin(angle)
         draw.line([x,y,x2,y2], fill=1, width=max(1,round(width)))
         draw.ellipse([x2-width/2,y2-width/2,x2+width/2,y2+width/2], fill=1)
@@ -56,16 +56,18 @@ def irregular_mask(
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole, its ratio within `ratio`
     "Random strokes that cover a wanted part of the picture; raises `MaskError` for an impossible `ratio`."
     lo,hi = ratio
-    if not 0<=lo<hi<=1: raise MaskError(f'A hole ratio must be two numbers 0 <= low < high <= 1, but {ratio} came.')
+    most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
+    if most<lo*size*size: raise MaskError(f'A hole ratio must be two numbers 0 <= low < high <= 1 with a whole number of pixels between them, but {ratio} came for {size}x{size} pixels.')
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
-    target,done = rand(lo,hi)*size*size,np.zeros((size,size), np.uint8)
+    target,done,strokes = min(rand(lo,hi)*size*size, most),np.zeros((size,size), np.uint8),0
     while done.sum()<target:
-        im = Image.fromarray(done)
-        for _ in _stroke(ImageDraw.Draw(im), size, rand):
+        im,before = Image.fromarray(done),done
+        for _ in _stroke(ImageDraw.Draw(im), size, rand, .5**(strokes//30)):
             new = np.array(im)
-            if new.sum()>hi*size*size: break
+            if new.sum()>most: break
             done = new
             if done.sum()>=target: break
+        strokes = strokes+1 if done is before else 0
     return torch.from_numpy(done)[None].float()
 
 # %% ../nbs/02_masks.ipynb #f192b77c
