@@ -7,9 +7,10 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/data.html.md"""
 # %% auto #0
 __all__ = ['BadPictures', 'InpaintDataset', 'InpaintDL', 'InpaintDataLoaders']
 
-# %% ../nbs/03_data.ipynb #ea6cc963
+# %% ../nbs/03_data.ipynb #b681dae3
 try: import fcntl # locks files, on Unix
 except ImportError: fcntl = None
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from fastai.data.all import *
@@ -82,7 +83,7 @@ class InpaintDataset:
         im = im.crop((x, y, x+self.size, y+self.size))
         return ImageOps.mirror(im) if mirror<.5 else im
 
-# %% ../nbs/03_data.ipynb #aeb68e5c
+# %% ../nbs/03_data.ipynb #9501c415
 class InpaintDL(TfmdDL):
     "A fastai loader with a keyed order, and a `show_batch` that shows LBP maps."
     rank,world,skip = 0,1,0
@@ -107,6 +108,10 @@ class InpaintDL(TfmdDL):
         skip,self.skip = self.skip,0
         return idxs[skip*self.bs:]
 
+    def wif(self):
+        "In a worker process: die a minute after a signal, and not at once"
+        for number in (signal.SIGINT,signal.SIGTERM) if hasattr(signal, 'alarm') else (): signal.signal(number, lambda *_: signal.alarm(60))
+
     def from_batch(self, first):
         "The batches from number `first` on"
         self.skip = first
@@ -130,7 +135,7 @@ def _split(files, path, valid_pct, seed):
     n = min(max(1, round(len(files)*ifnone(valid_pct, .1))), len(files)-1)
     return [files[i] for i in sorted(order[n:])],[files[i] for i in sorted(order[:n])]
 
-# %% ../nbs/03_data.ipynb #f433bb61
+# %% ../nbs/03_data.ipynb #77827da0
 class InpaintDataLoaders(DataLoaders):
     "Batches of (picture with a white hole, mask, truth) for training and validation."
     @classmethod
@@ -140,7 +145,7 @@ class InpaintDataLoaders(DataLoaders):
         path,                # Folder that all of them are in
         bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device=None, bad_pictures=None, # As in `from_folder`
     ):
-        "Pictures whose split is known, as that of a [data recipe](03a_recipes.ipynb)."
+        "Pictures whose split is known, as that of a [picture set](03a_sets.ipynb)."
         bad = BadPictures(bad_pictures)
         ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad) for fs,augment in ((train,True),(valid,False))]
         dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]

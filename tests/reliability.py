@@ -191,15 +191,15 @@ def disk_full(tmp, n, rng):
         finally: subprocess.run(['umount', disk], check=True)
 
 def signals(tmp, n, rng):
-    "SIGINT or SIGTERM at a random moment: exit 130 or 143, no orphans, and the same bits in the end; or two of them: at once"
+    "SIGINT or SIGTERM to a run, or to its workers as well, at a random moment: exit 130 or 143, no orphans, and the same bits in the end; or two of them: at once"
     arena = Arena(tmp)
     for i in range(n):
         run,out,gen = tmp/f'run{i}',tmp/f'{i}.txt',rng(i)
-        number,workers,twice = (signal.SIGINT,signal.SIGTERM)[i%2],(0,2)[i//2%2],i%5==4
+        number,workers,twice,send = (signal.SIGINT,signal.SIGTERM)[i%2],(0,2)[i//2%2],i%5==4,(os.kill,os.killpg)[i%3==2]
         pid = start(lambda: train(arena.data, run, workers=workers), out)
         time.sleep(.15+gen.random()*(arena.seconds-.2))
-        os.kill(pid, number)
-        if twice: time.sleep(.001); os.kill(pid, number)
+        send(pid, number)
+        if twice: time.sleep(.001); send(pid, number)
         began = time.time()
         code,took = wait(pid),time.time()-began
         stray = orphans(pid)
