@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/ablation.html.md"""
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'Arm', 'find_study', 'Living', 'cost', 'paired_interval', 'study_text', 'study_curves', 'ablate']
 
-# %% ../nbs/15_ablation.ipynb #0564f99a
+# %% ../nbs/15_ablation.ipynb #144f1989
 import io, json, re, statistics, time, weakref
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,10 +26,11 @@ from .generator import *
 from .metrics import *
 from .steps import *
 from .runs import *
+from .card import *
 from .learner import *
 from .inference import *
 from .evaluate import *
-from .evaluate import _hardware, _measure
+from .evaluate import _measure
 
 # %% ../nbs/15_ablation.ipynb #2a330662
 @dataclass(frozen=True)
@@ -325,7 +326,7 @@ def _open(s):
         except InpaintError as e: raise InpaintError(f'{s.out} holds another study: {e}') from None
     else: write_file(file, (json.dumps(s.settings, indent=1)+'\n').encode())
 
-# %% ../nbs/15_ablation.ipynb #d1dd825c
+# %% ../nbs/15_ablation.ipynb #8519986d
 def _picture(draw):
     "JPEG bytes of what `draw` writes into a file"
     buffer = io.BytesIO()
@@ -336,7 +337,7 @@ def _report(s):
     "Write table, results, curves and sheet; the table"
     records = {(a,i):_record(a, i, s) for a in s.arms for i in s.seeds}
     table,costs,curves = _summary(records, s.arms, s.buckets),_costs(records, s.arms),_curves(records, s.arms, s)
-    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=_hardware(), torch=torch.__version__, mean_colour=_mean_colour(s), costs=costs, curves=curves, table=table.round(4).to_dict('records'))
+    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=hardware(), torch=torch.__version__, mean_colour=_mean_colour(s), costs=costs, curves=curves, table=table.round(4).to_dict('records'))
     write_file(s.out/'table.csv', table.to_csv(index=False).encode())
     write_file(s.out/'results.json', (json.dumps(results).replace('NaN', 'null')+'\n').encode())
     fig = study_curves(curves)

@@ -7,14 +7,14 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #3271d279
-from . import core, lbp, guidance, masks, data, recipes, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, learner, convert, pictures, inference, files, evaluate as _evaluate, ablation, card
+# %% ../nbs/21_all.ipynb #dfeb63f4
+from . import core, lbp, guidance, masks, data, sets, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, card, learner, convert, pictures, inference, files, evaluate as _evaluate, ablation, recipes
 from .core import *
 from .lbp import *
 from .guidance import *
 from .masks import *
 from .data import *
-from .recipes import *
+from .sets import *
 from .layers import *
 from .attention import *
 from .attentions import *
@@ -26,6 +26,7 @@ from .turns import *
 from .steps import *
 from .processes import *
 from .runs import *
+from .card import *
 from .learner import *
 from .convert import *
 from .pictures import *
@@ -33,7 +34,7 @@ from .inference import *
 from .files import *
 from .evaluate import *
 from .ablation import *
-from .card import *
+from .recipes import *
 
-# %% ../nbs/21_all.ipynb #8fa8b7da
-__all__ = [name for module in (core,lbp,guidance,masks,data,recipes,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,learner,convert,pictures,inference,files,_evaluate,ablation,card) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #94c0f6ea
+__all__ = [name for module in (core,lbp,guidance,masks,data,sets,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,card,learner,convert,pictures,inference,files,_evaluate,ablation,recipes) for name in module.__all__]

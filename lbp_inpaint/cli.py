@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #f99062db
-import argparse, contextlib, signal, sys, threading, warnings
+# %% ../nbs/20_cli.ipynb #399c1a04
+import argparse, contextlib, inspect, signal, sys, threading, warnings
 from typing import Annotated
 import torch
 from PIL import Image, ImageOps
@@ -26,6 +26,7 @@ from .inference import *
 from .files import *
 from .evaluate import *
 from .ablation import ablate
+from .recipes import train_recipe
 
 # %% ../nbs/20_cli.ipynb #45af1d0c
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
@@ -66,7 +67,18 @@ def demo(
     print(f'The pictures are in {out}.')
     return means
 
-# %% ../nbs/20_cli.ipynb #a49d6e30
+# %% ../nbs/20_cli.ipynb #06068eee
+_Names = Annotated[str, {'nargs':'+'}]
+
+def _left_open(recipe, **kwargs):
+    "Those of `train`'s arguments that were given, if a recipe leaves them open"
+    usual = {k:p.default for k,p in inspect.signature(train).parameters.items()}
+    given = {k:v for k,v in kwargs.items() if v!=usual[k]}
+    if settled := [k for k in given if k not in inspect.signature(train_recipe).parameters]: raise InpaintError(
+        f'The recipe {recipe} has settings of its own, but {", ".join("--"+k.replace("_", "-") for k in settled)} came; leave that away, or train without --recipe.')
+    return given
+
+# %% ../nbs/20_cli.ipynb #39ee7127
 @delegates(fill, but=['out'])
 def _fill(
     picture, # Picture, or folder of pictures
@@ -77,14 +89,17 @@ def _fill(
     "Fill the holes of a picture, or of a folder of pictures."
     for o in fill(picture, mask, Out, **kwargs): print(o)
 
-@delegates(train, but=['run'])
+@delegates(train, but=['run','sets'])
 def _train(
     folder,         # Folder of pictures, searched to the bottom
-    Out:str='run',  # Folder for weights, log and pictures
+    recipe:str=None, # Train, evaluate and describe by a recipe, 'small' or 'base'; its pictures and settings then hold
+    sets:_Names=None, # Names of picture sets in the folder, whose pictures and split are then checked and used
+    Out:str='run',  # Folder for weights, model card, log and pictures
     **kwargs
 ):
     "Train both phases on a folder of pictures."
-    train(folder, Out, **kwargs)
+    if recipe: train_recipe(recipe, folder, Out, **_left_open(recipe, sets=sets, **kwargs))
+    else: train(folder, Out, sets=sets, **kwargs)
     print(f'The weights are in {Out}; use them with: lbp-inpaint fill PICTURE MASK --weights {Out} -o OUT')
 
 @delegates(demo, but=['out'])
@@ -107,20 +122,18 @@ def _convert(
     convert_release(lbp, image, Out)
     print(f'The weights are in {Out}; use them with: lbp-inpaint fill PICTURE MASK --weights {Out} -o OUT')
 
-# %% ../nbs/20_cli.ipynb #6577d925
-_Names = Annotated[str, {'nargs':'+'}]
-
-@delegates(evaluate, but=['out','methods','holes','recipe'])
+# %% ../nbs/20_cli.ipynb #1db99b0a
+@delegates(evaluate, but=['out','methods','holes','sets'])
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
     methods:_Names=None, # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights; without it small and all classical ones
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
-    recipe:_Names=None,  # Names of data recipes: only their validation pictures in the folder
+    sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
     Out:str='evaluation', # Folder for table.csv, results.json, sheet.png and values.jsonl
     **kwargs
 ):
     "Score methods on the same holes of a folder of pictures."
-    evaluate(folder, Out, methods, holes, recipe=recipe, **kwargs)
+    evaluate(folder, Out, methods, holes, sets=sets, **kwargs)
     print(f'The table, what it was made with and a contact sheet are in {Out}.')
 
 # %% ../nbs/20_cli.ipynb #153f9886

@@ -6,10 +6,10 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/evaluate.html.md"""
 
 # %% auto #0
 __all__ = ['CLASSICAL', 'HOLES', 'mean_colour', 'biharmonic', 'telea', 'navier_stokes', 'gradient_energy', 'HoledPictures',
-           'table_text', 'evaluate']
+           'classical', 'evaluate']
 
-# %% ../nbs/14_evaluate.ipynb #81296d80
-import hashlib, importlib.util, json, os, platform, time, warnings
+# %% ../nbs/14_evaluate.ipynb #a825641c
+import hashlib, importlib.util, json, platform, time, warnings
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +22,11 @@ import lbp_inpaint
 from .core import *
 from .masks import *
 from .data import *
-from .recipes import *
+from .sets import *
 from .generator import *
 from .losses import *
 from .metrics import *
+from .card import *
 from .inference import *
 
 # %% ../nbs/14_evaluate.ipynb #32f925c0
@@ -149,7 +150,7 @@ class HoledPictures(InpaintDataset):
         truth,mask = to_tensor(self._crop(read_image(self.files[i]), None)),read_mask(self.masks[i%len(self.masks)], (self.size,self.size))
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-# %% ../nbs/14_evaluate.ipynb #3fc1d2f1
+# %% ../nbs/14_evaluate.ipynb #a77cdafe
 def _method(name, device):
     "A way to fill holes: `fill` for one picture by a classical method, or the `inpainter` of weights"
     if name in CLASSICAL:
@@ -165,14 +166,20 @@ def _version(name):
     "Version of an imported module, or of an installed package"
     return importlib.import_module(name).__version__ if name in ('cv2','lbp_inpaint') else version(name)
 
+def _opencv_missing(): return importlib.util.find_spec('cv2') is None
+
+_get_opencv = "install it with pip install 'lbp-inpaint[opencv]'"
+
+def classical() -> list: # Names out of `CLASSICAL`
+    "The classical methods that can run here; warns where that is not all of them."
+    if not _opencv_missing(): return list(CLASSICAL)
+    warnings.warn(f'Telea and Navier-Stokes are left out, because OpenCV is not installed; {_get_opencv}.')
+    return [k for k in CLASSICAL if k not in ('telea','ns')]
+
 def _methods(names, device):
     "Methods in order; without `names` the weights `small` and every classical method that can run here"
-    opencv = importlib.util.find_spec('cv2') is not None
-    get = "install it with pip install 'lbp-inpaint[opencv]'"
-    if names is None:
-        names = ['small', *(k for k in CLASSICAL if opencv or k not in ('telea','ns'))]
-        if not opencv: warnings.warn(f'Telea and Navier-Stokes are left out, because OpenCV is not installed; {get}.')
-    if not opencv and {'telea','ns'} & set(names): raise InpaintError(f'The methods telea and ns need OpenCV, which is not installed; {get}, or leave them out.')
+    names = ['small', *classical()] if names is None else names
+    if _opencv_missing() and {'telea','ns'} & set(map(str, names)): raise InpaintError(f'The methods telea and ns need OpenCV, which is not installed; {_get_opencv}, or leave them out.')
     res = [_method(o, device) for o in dict.fromkeys(map(str, names))]
     labels = [o.label for o in res]
     for o in res:
@@ -256,19 +263,7 @@ def _summary(rows, labels, holes):
                     difference=lead[k].mean(), low=low, high=high))
     return pd.DataFrame(res)
 
-# %% ../nbs/14_evaluate.ipynb #ca9d5440
-def table_text(
-    table:pd.DataFrame, # As `evaluate` returns it
-) -> str: # Markdown
-    "One line for each hole and method; metrics over the whole picture first, then over the hole."
-    names = [(m,o) for m,o in table.sort_values('over', ascending=False, kind='stable')[['metric','over']].drop_duplicates().values]
-    lines = [['hole','method',*(m if o=='picture' else f'hole {m}' for m,o in names)], ['---']*(2+len(names))]
-    for (hole,method),g in table.groupby(['hole','method'], sort=False):
-        values = g.set_index(['metric','over']).value
-        lines.append([hole, method, *(f'{values[k]:.{3 if k[0] in ("SSIM","VGG","LPIPS") else 2}f}' for k in names)])
-    return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
-
-# %% ../nbs/14_evaluate.ipynb #c55444e4
+# %% ../nbs/14_evaluate.ipynb #2081826b
 def _sheet(methods, buckets, numbers):
     "Truth, input, and each method's fill, a network's with its completed LBP; one picture of each bucket"
     picks = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
@@ -281,13 +276,6 @@ def _sheet(methods, buckets, numbers):
         else: columns[m.label] = torch.stack([m.fill(*o) for o in zip(image, mask)])
     return picture_grid(columns)
 
-def _hardware():
-    "What this machine is, as far as it tells"
-    info = Path('/proc/cpuinfo')
-    cpu = next((o.partition(':')[2].strip() for o in info.read_text().splitlines() if o.startswith('model name')), '') if info.is_file() else platform.processor()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(system=platform.system(), cpu=cpu or platform.machine(), cores=os.cpu_count(), threads=torch.get_num_threads(), gpu=gpu)
-
 def _results(table, rows, settings, methods, pictures, buckets, refused):
     "All that makes the table something that can be checked"
     versions = dict(lbp_inpaint=lbp_inpaint.__version__, python=platform.python_version(), **{o:version(o) for o in ('torch','torchvision','numpy','scikit-image','Pillow')})
@@ -295,15 +283,15 @@ def _results(table, rows, settings, methods, pictures, buckets, refused):
     def mask(ds, i): return Path(ds.masks[i%len(ds.masks)]).name if ds.masks else 'drawn'
     def filled_on(m): return str(m.inpainter.device) if m.inpainter else 'cpu'
     def holes(i): return {h:dict(mask=mask(ds, i), ratio=ratio[i,h]) for h,ds in buckets.items()}
-    return dict(settings=settings, versions=versions, hardware=_hardware(), left_out=refused, table=table.to_dict('records'),
+    return dict(settings=settings, versions=versions, hardware=hardware(), left_out=refused, table=table.to_dict('records'),
         methods={m.label:dict(id=m.id, device=filled_on(m), seconds_a_picture=float(seconds[m.label])) for m in methods},
         pictures=[dict(file=name, sha256=sha, holes=holes(i)) for i,(name,sha) in pictures.items()])
 
-# %% ../nbs/14_evaluate.ipynb #62761a82
-def _pictures(folder, out, recipe):
-    "Files below `folder`, or the validation parts of recipes there; nothing that an evaluation wrote"
+# %% ../nbs/14_evaluate.ipynb #9df65c3e
+def _pictures(folder, out, sets):
+    "Files below `folder`, or the validation parts of picture sets there; nothing that an evaluation wrote"
     if not folder.is_dir(): raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
-    if recipe: return [f for name in ([recipe] if isinstance(recipe, str) else recipe) for f in files_of(name, folder, train=False)[1]]
+    if sets: return files_of(sets, folder, train=False)[1]
     files = [f for f in sorted(get_image_files(folder)) if out.resolve() not in f.resolve().parents]
     if not files: raise PictureError(f'{folder} holds no pictures; expected files such as PNG or JPEG, in it or in folders below.')
     return files
@@ -329,14 +317,14 @@ def _settings(size, seed, pictures, dealt, vgg, lpips):
     return dict(lbp_inpaint=lbp_inpaint.__version__, size=size, seed=seed, pictures=f'{len(pictures)} ({_digest(pictures)})',
         masks=_digest(masks) if dealt else 'drawn', **{k:_sha(f)[:16] if f else None for k,f in dict(vgg=vgg, lpips=lpips).items()})
 
-# %% ../nbs/14_evaluate.ipynb #38882ce1
+# %% ../nbs/14_evaluate.ipynb #059f2246
 def evaluate(
     folder,              # Folder of pictures, searched to the bottom
     out='evaluation',    # Folder for table.csv, results.json, sheet.png and values.jsonl, made if need be
     methods:list=None,   # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights; without it small and all classical ones
     holes:list=HOLES,    # 'centre' and ranges of percent such as '20-30'
     masks:str=None,      # Folder of mask files to deal out instead of drawn irregular holes
-    recipe:list=None,    # Names of data recipes: only their validation pictures in `folder`
+    sets:list=None,      # Names of picture sets: only their validation pictures in `folder`
     seed:int=0,          # Key of the holes
     size:int=256,        # Side of the centre crops, pixels; networks need a multiple of 256
     bs:int=1,            # Pictures measured at once
@@ -351,7 +339,7 @@ def evaluate(
     if not (holes and methods and seed>=0 and bs>0 and workers>=0 and size>=16 and (size%256==0 or not any(m.inpainter for m in methods))): raise InpaintError('These settings '
         'cannot be evaluated with; size must be a multiple of 256 (without networks, at least 16), bs at least 1, seed and workers not negative, holes and methods not empty.')
     distances = {k:f(file, device) for k,f,file in (('VGG',_vgg_distance,vgg), ('LPIPS',_lpips_distance,lpips)) if file}
-    files,dealt = _pictures(folder, out, recipe),_deal(masks, holes, size) if masks else {}
+    files,dealt = _pictures(folder, out, sets),_deal(masks, holes, size) if masks else {}
     buckets = {h:HoledPictures(files, h, size, seed, dealt.get(h)) for h in holes}
     pictures,refused = _usable(files, folder)
     settings = _settings(size, seed, pictures, dealt, vgg, lpips)

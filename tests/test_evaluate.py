@@ -8,11 +8,11 @@ from scipy.stats import bootstrap
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.restoration import inpaint_biharmonic
 import lbp_inpaint
-from lbp_inpaint.card import FACTS, SECTIONS, card_text, check_card, write_card
+from lbp_inpaint.card import FACTS, SECTIONS, card_text, check_card, table_text, write_card
 from lbp_inpaint.cli import main
 from lbp_inpaint.core import InpaintError, MaskError, PictureError, read_image, sample_generator
 from lbp_inpaint.data import InpaintDataset
-from lbp_inpaint.evaluate import CLASSICAL, HOLES, HoledPictures, _interval, _lpips_distance, _vgg_distance, evaluate, gradient_energy, table_text
+from lbp_inpaint.evaluate import CLASSICAL, HOLES, HoledPictures, _interval, _lpips_distance, _vgg_distance, evaluate, gradient_energy
 from lbp_inpaint.generator import InpaintNet, save_net
 from lbp_inpaint.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
@@ -34,7 +34,7 @@ def weights(tmp_path_factory):
     "A network of width 2 as `train` leaves it, with records of a training"
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp('weights')/'tiny'
-    save_net(InpaintNet(2), folder, training=dict(pictures=1432, n_lbp=1, n_joint=2, bs=4, size=256, seed=0, lr=2e-4, seconds=7200, torch='2.10', lbp_inpaint='0.1.0'))
+    save_net(InpaintNet(2), folder, training=dict(folder='photos', pictures=1432, held_out=120, n_lbp=1, n_joint=2, bs=4, size=256, seed=0, lr=2e-4, seconds=7200, torch='2.10', lbp_inpaint='0.1.0'))
     return folder
 
 @pytest.fixture(scope='module')
@@ -320,9 +320,22 @@ def test_a_missing_fact_is_named(fact, weights, whole):
     results,config = (json.loads(o.read_text()) for o in (whole[0]/'results.json', weights/'config.json'))
     facts = {**config['network'], **config['training'], **SAID}
     assert [card_text('tiny', facts, results).count(f'\n## {o}\n') for o in SECTIONS]==[1]*len(SECTIONS)
-    for nothing in (None,'',[]):
+    for nothing in (None,''):
         with pytest.raises(InpaintError, match=rf'lacks {fact} \(') as e: card_text('tiny', {**facts, fact:nothing}, results)
     assert '. ' not in str(e.value)
+
+def test_without_sets_licence_or_evaluation_a_card_says_so(weights):
+    facts = {**dict(nf=2), **json.loads((weights/'config.json').read_text())['training'], 'masks':'squares', 'steps':7, 'hardware':'a core'}
+    with pytest.raises(InpaintError, match='lacks numbers'): card_text('tiny', facts)
+    text = card_text('tiny', {**facts, 'validation':dict(picture_psnr=23.456)})
+    check_card(text)
+    for said in ('No picture set was named for `photos`','is not recorded','Not stated:','picture psnr | 23.46','over the 120 held-out pictures'): assert said in text
+
+def test_a_card_credits_the_pictures_of_earlier_trainings(weights, whole):
+    config = json.loads((weights/'config.json').read_text())
+    before = {**config['training'], **SAID, 'sets':['flowers_ccby'], 'n_joint':77}
+    text = write_card(weights, whole[0], **{**SAID, 'sets':None}, earlier=[before]).read_text()
+    for said in ('flowers_ccby | 800 | 50','Flickr photographers','stage 1 | stage 2','n_joint | 77 | 2','named for `photos`'): assert said in text
 
 def test_a_card_needs_an_evaluation_of_its_weights(weights, whole, tmp_path):
     save_net(InpaintNet(2), tmp_path/'other')

@@ -1,92 +1,49 @@
-"Data sets by name: the paper's numbers, each layout, and a split that is complete and clean or refused."
+"Recipes: settings that `train` knows, small enough trainings of each, and weights with a complete card at the end."
+import inspect
 from dataclasses import replace
 import pytest
 from PIL import Image
-from lbp_inpaint import recipes
+from lbp_inpaint import recipes, sets
+from lbp_inpaint.card import check_card, earlier_trainings
 from lbp_inpaint.cli import main
-from lbp_inpaint.core import InpaintError, PictureError
-from lbp_inpaint.recipes import RECIPES, files_of
+from lbp_inpaint.evaluate import HOLES
+from lbp_inpaint.generator import load_net
+from lbp_inpaint.learner import train
+from lbp_inpaint.recipes import RECIPES, train_recipe
 
-def put(root, *names):
-    for o in names:
-        (root/o).parent.mkdir(parents=True, exist_ok=True)
-        Image.new('RGB', (4,4)).save(root/o)
-
-def shrink(monkeypatch, name, n_train, n_valid): monkeypatch.setitem(recipes.RECIPES, name, replace(RECIPES[name], n_train=(n_train,), n_valid=n_valid))
-
-def relative(files, root): return [f.relative_to(root).as_posix() for f in files]
-
-def test_the_numbers_are_the_papers():
-    assert {k:(RECIPES[k].n_train[0], RECIPES[k].n_valid) for k in ('celeba_hq','places','paris_streetview')}=={
-        'celeba_hq':(28_000,2_000), 'places':(365*5_000,365*100), 'paris_streetview':(14_900,100)}
-
-@pytest.mark.parametrize('name', RECIPES)
-def test_a_recipe_is_complete(name):
-    r = RECIPES[name]
-    assert r.what and r.source and r.licence and r.credit and r.train and all(n>0 for n in (*r.n_train, r.n_valid))
-    assert r.assumed or name not in ('celeba_hq','places','paris_streetview'), 'the paper gives numbers only'
-    assert not r.trained or r.licence.startswith('CC BY '), 'weights that ship are trained on CC BY pictures only'
-
-@pytest.mark.parametrize('train,valid', (('data_256','val_256'), ('train_256','val_256'), ('data_large_standard','val_large')))
-def test_places(train, valid, tmp_path, monkeypatch):
-    shrink(monkeypatch, 'places', 4, 2)
-    want = [f'{train}/a/airfield/00000001.jpg', f'{train}/a/airfield/00000002.jpg', f'{train}/b/bar/00000001.jpg', f'{train}/f/field/wild/00000001.jpg']
-    held = [f'{valid}/Places365_val_00000001.jpg', f'{valid}/Places365_val_00000002.jpg']
-    put(tmp_path, *want, *held, 'test_256/Places365_test_00000001.jpg')
-    assert [relative(o, tmp_path) for o in files_of('places', tmp_path)]==[want,held]
-
-@pytest.mark.parametrize('name', ('{}.jpg','{:05}.jpg'))
-def test_faces_are_split_by_number(name, tmp_path, monkeypatch):
-    shrink(monkeypatch, 'celeba_hq', 9, 3)
-    put(tmp_path, *[f'CelebA-HQ-img/{name.format(i)}' for i in range(12)], 'CelebAMask-HQ-mask-anno/0/00000_hair.png')
-    train,valid = files_of('celeba_hq', tmp_path)
-    assert [int(o.stem) for o in train]==list(range(9)) and [int(o.stem) for o in valid]==[9,10,11]
-    (tmp_path/'CelebA-HQ-img'/name.format(11)).unlink()
-    with pytest.raises(PictureError, match='8 training'): files_of('celeba_hq', tmp_path, train=False) # else a training picture would slip into the held-out ones
-
-def test_names_that_are_no_numbers_are_in_the_order_of_a_folder(tmp_path, monkeypatch):
-    "As everywhere else, so that a picture has the same hole whether its set is named or its folder is given"
-    shrink(monkeypatch, 'flowers_ccby', 3, 3)
-    put(tmp_path, *[f'{part}/{o}.jpg' for part in ('train','valid') for o in ('9a','123','b7')])
-    assert files_of('flowers_ccby', tmp_path)[1]==sorted((tmp_path/'valid').iterdir())
-
-def test_paris_has_no_damaged_pictures_in_it(tmp_path, monkeypatch):
-    shrink(monkeypatch, 'paris_streetview', 2, 1)
-    put(tmp_path, 'paris_train_original/a.JPG', 'paris_train_original/b.JPG', 'paris_eval/paris_eval_gt/001_im.png', 'paris_eval/paris_eval_corrupted/001_im.png')
-    assert [relative(o, tmp_path) for o in files_of('paris_streetview', tmp_path)]==[['paris_train_original/a.JPG','paris_train_original/b.JPG'],['paris_eval/paris_eval_gt/001_im.png']]
-
-@pytest.mark.parametrize('above', (True,False))
-def test_the_folder_of_a_set_or_the_one_above(above, tmp_path, monkeypatch):
-    shrink(monkeypatch, 'flowers_ccby', 2, 1)
-    put(tmp_path/'flowers_ccby', 'train/a.jpg', 'train/b.jpg', 'valid/c.jpg')
-    train,valid = files_of('flowers_ccby', tmp_path if above else tmp_path/'flowers_ccby')
-    assert [o.name for o in (*train,*valid)]==['a.jpg','b.jpg','c.jpg']
-
-@pytest.mark.parametrize('spoil,said', ((('train/b.jpg',None), '1 training pictures where 2'), (('valid/c.jpg',None), '0 validation pictures where 1'),
-    (('train/d.jpg','new'), '3 training pictures where 2'), (('train/b.jpg','link'), '1 pictures in both parts')))
-def test_a_split_that_is_not_the_recipes(spoil, said, tmp_path, monkeypatch):
-    shrink(monkeypatch, 'facades_ccby', 2, 1)
-    put(tmp_path, 'train/a.jpg', 'train/b.jpg', 'valid/c.jpg')
-    path,how = tmp_path/spoil[0],spoil[1]
-    path.unlink(missing_ok=True)
-    if how=='new': put(tmp_path, spoil[0])
-    if how=='link': path.symlink_to(tmp_path/'valid/c.jpg')
-    with pytest.raises(PictureError, match=said) as e: files_of('facades_ccby', tmp_path)
-    assert 'facades_ccby' in str(e.value) and '. ' not in str(e.value)
-
-def test_only_what_is_wanted_need_be_there(tmp_path, monkeypatch):
-    shrink(monkeypatch, 'places', 100, 1)
-    put(tmp_path, 'val_256/Places365_val_00000001.jpg')
-    train,valid = files_of('places', tmp_path, train=False)
-    assert train==[] and len(valid)==1
-    with pytest.raises(PictureError, match='none of the folders data_256'): files_of('places', tmp_path)
+@pytest.fixture
+def photos(photographs, tmp_path, monkeypatch):
+    "Stand-ins for every picture set: one photograph to train on, one held out"
+    first,second = list(photographs.values())[:2]
+    for name,known in sets.SETS.items():
+        for part,levels in (('train',first),('valid',second)):
+            (tmp_path/'photos'/name/part).mkdir(parents=True)
+            Image.fromarray(levels).save(tmp_path/'photos'/name/part/f'{name}.png')
+        monkeypatch.setitem(sets.SETS, name, replace(known, n_train=(1,), n_valid=1))
+    return tmp_path/'photos'
 
 @pytest.mark.parametrize('name', RECIPES)
-def test_a_set_that_is_absent_is_one_sentence_that_says_where_to_get_it(name, tmp_path, capsys):
-    assert main(['evaluate', str(tmp_path), '--recipe', name, '--methods', 'mean', '-o', str(tmp_path/'out')])==3
+def test_a_recipe_says_all_that_train_needs(name):
+    r,known = RECIPES[name],inspect.signature(train).parameters
+    assert r.what and r.takes and r.stages and set(r.reached)<=set(HOLES)
+    assert set(r.sets)<=set(sets.SETS) and all(set(s)<=set(known) for s in r.stages)
+    assert all(k not in inspect.signature(train_recipe).parameters for s in r.stages for k in s), 'what a recipe settles cannot be given'
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_each_recipe_takes_a_step_of_each_stage(name, photos, tmp_path, monkeypatch, vgg_file):
+    real = RECIPES[name]
+    monkeypatch.setitem(RECIPES, name, replace(real, net={**real.net, 'nf':2}, stages=tuple({**s, **{k:min(s[k], 1) for k in ('n_lbp','n_joint')}} for s in real.stages)))
+    monkeypatch.setattr(recipes, 'classical', lambda: ['mean'])
+    card = train_recipe(name, photos, tmp_path/'run', vgg=vgg_file, device='cpu').read_text()
+    check_card(card)
+    assert len(earlier_trainings(tmp_path/'run'))==len(real.stages) and {k:v for k,v in load_net(tmp_path/'run').config.items() if k in real.net}=={**real.net, 'nf':2}
+    assert all(sets.SETS[o].credit in card for o in real.sets) and all(o in card for o in real.limits) and f'| {name} |' in card.partition('## Numbers')[0]
+    assert all(f'| {h} | run |' in card for h in HOLES) and 'Apache-2.0' in card
+
+def test_a_recipe_settles_its_settings(photos, tmp_path, capsys):
+    assert main(['train', str(photos), '--recipe', 'small', '--lr', '1', '--n-lbp', '3', '-o', str(tmp_path/'run')])==1
     err = capsys.readouterr().err
-    assert err.count('\n')==1 and '. ' not in err and RECIPES[name].source in err and name in err
-    assert not (tmp_path/'out').exists()
-
-def test_an_unknown_name(tmp_path):
-    with pytest.raises(InpaintError, match='no data recipe imagenet.*celeba_hq'): files_of('imagenet', tmp_path)
+    assert err.count('\n')==1 and '--n-lbp' in err and '--lr' in err and 'without --recipe' in err
+    assert main(['train', str(photos), '--recipe', 'huge', '-o', str(tmp_path/'run')])==1
+    assert 'no recipe huge; expected one of small, base' in capsys.readouterr().err
+    assert not (tmp_path/'run').exists()

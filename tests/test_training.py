@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest, torch
 from PIL import Image
 from fastai.callback.progress import CSVLogger
-from lbp_inpaint import recipes
+from lbp_inpaint import sets
+from lbp_inpaint.card import check_card, earlier_trainings
 from lbp_inpaint.core import InpaintError, to_tensor
 from lbp_inpaint.data import InpaintDataLoaders
 from lbp_inpaint.inference import Inpainter
-from lbp_inpaint.learner import inpaint_learner, train
+from lbp_inpaint.learner import hole_crops, inpaint_learner, train
 from lbp_inpaint.masks import center_mask
 from lbp_inpaint.metrics import l1
 from lbp_inpaint.steps import FiniteSteps, TurnPrecision
@@ -123,17 +124,52 @@ def test_a_frozen_generator_is_not_trained_and_a_slice_sets_each_rate(folder):
     rates = [h['lr'] for h in learn.opt.hypers]
     assert moved()=={'g1','g2','d1','d2'} and rates==pytest.approx([1e-6,1e-5,1e-4,1e-3])
 
-def test_a_data_recipe_is_trained_on_with_its_own_split(folder, tmp_path, monkeypatch):
+def test_a_picture_set_is_trained_on_with_its_own_split(folder, tmp_path, monkeypatch):
     pictures = sorted(folder.glob('*.png'))
     for part,files in (('paris_train_original',pictures[:3]), ('paris_eval/paris_eval_gt',pictures[3:])):
         (tmp_path/part).mkdir(parents=True)
         for f in files: shutil.copy(f, tmp_path/part)
-    monkeypatch.setitem(recipes.RECIPES, 'paris_streetview', replace(recipes.RECIPES['paris_streetview'], n_train=(3,), n_valid=1))
+    monkeypatch.setitem(sets.SETS, 'paris_streetview', replace(sets.SETS['paris_streetview'], n_train=(3,), n_valid=1))
     quick = dict(n_lbp=1, n_joint=0, nf=2, lambda_p=0., lambda_s=0., device='cpu')
-    learn = train(tmp_path, tmp_path/'run', recipe='paris_streetview', **quick)
+    learn = train(tmp_path, tmp_path/'run', sets=['paris_streetview'], **quick)
     assert [[f.name for f in ds.files] for ds in (learn.dls.train_ds, learn.dls.valid_ds)]==[[f.name for f in pictures[:3]], [pictures[3].name]]
-    with pytest.raises(InpaintError, match='leave one'): train(tmp_path, tmp_path/'run2', recipe='paris_streetview', valid_pct=.5, **quick)
-    with pytest.raises(InpaintError, match='no data recipe'): train(tmp_path, tmp_path/'run3', recipe='paris', **quick)
+    with pytest.raises(InpaintError, match='leave one'): train(tmp_path, tmp_path/'run2', sets=['paris_streetview'], valid_pct=.5, **quick)
+    with pytest.raises(InpaintError, match='no picture set'): train(tmp_path, tmp_path/'run3', sets=['paris'], **quick)
+
+def test_a_training_writes_its_model_card_with_all_that_came_before(folder, tmp_path):
+    quick = dict(nf=2, lambda_p=0., lambda_s=0., device='cpu')
+    train(folder, tmp_path/'a', n_lbp=1, n_joint=0, seed=3, **quick)
+    learn = train(folder, tmp_path/'b', n_lbp=0, n_joint=1, seed=4, pretrained=tmp_path/'a', **quick)
+    check_card(card := (tmp_path/'b'/'README.md').read_text())
+    assert [o['seed'] for o in earlier_trainings(tmp_path/'b')]==[3,4]
+    record = earlier_trainings(tmp_path/'b')[1]
+    assert record['steps']==len(learn.dls.train)==4 and record['held_out']==2 and record['masks'].endswith('(`random_mask`)')
+    assert f'picture psnr | {learn.checkpoints.rows[-1]["picture_psnr"]:.4g}' in card and '| seed | 3 | 4 |' in card and 'at width 2' in card
+
+def test_terms_of_no_weight_are_not_computed_and_their_judges_do_not_play(folder):
+    "And what is left learns as it would beside terms that are multiplied by 0"
+    def moved(**weights):
+        torch.manual_seed(0)
+        learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu', mask_fn=centre), nf=2, lambda_p=0., lambda_s=0., lambda_lbp=1., **weights)
+        before = {k:v.clone() for k,v in learn.model.state_dict().items()}
+        with learn.no_bar(), learn.no_logging(): learn.fit_phases(0, 1)
+        return learn,{k[:2] for k,v in learn.model.state_dict().items() if not torch.equal(v, before[k])}
+    alone,who = moved(lambda_a=0., lambda_m=0.)
+    assert [(t.name,t.terms) for t in alone.turns]==[('G1 and G2',('r2','r1'))] and who=={'g1','g2'}
+    beside,who = moved(lambda_a=1e-30, lambda_m=1e-30)
+    assert [t.name for t in beside.turns]==['D1','D2','G1 and G2'] and set(beside.turns[2].terms)=={'m2','r2','a2','m1','r1','a1'} and 'd2' in who
+    for term in ('r1','r2'): assert alone.turn_losses.mean(term)==pytest.approx(beside.turn_losses.mean(term), rel=1e-3)
+
+def test_windows_show_the_hole_and_the_same_place_of_every_image():
+    torch.manual_seed(0)
+    rows,columns = torch.meshgrid(torch.arange(256.), torch.arange(256.), indexing='ij')
+    places = torch.stack([rows,columns])[None].expand(6,-1,-1,-1)
+    mask = torch.zeros(6, 1, 256, 256)
+    for i in range(5): mask[i,:,50*i:50*i+9,255-50*i-9:255-50*i] = 1
+    cut,again,hole = hole_crops(mask, 64, places, places, mask) # the last one has no hole at all
+    assert cut.shape==(6,2,64,64) and torch.equal(cut, again) and (hole.amax((1,2,3))==torch.tensor([1,1,1,1,1,0])).all()
+    assert (cut[:,0].diff(dim=1)==1).all() and (cut[:,1].diff(dim=2)==1).all()
+    assert (hole_crops(mask, 256, places)[0]==places).all()
 
 @pytest.mark.parametrize('precision', ('bf16','fp16'))
 def test_lower_precision_learns_nearly_the_same(precision, folder, vgg_file):
