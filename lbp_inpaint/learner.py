@@ -186,9 +186,11 @@ def fit_phases(self:InpaintLearner,
             else: self.fit(n, lr, cbs=cbs)
             if self.stopping or (self.asked and num_distrib()<=1): return
 
-# %% ../nbs/11_learner.ipynb #de71e3cc
-def needs_vgg(**settings) -> bool:
-    "Do `settings` of `Objectives` ask for a loss that looks through a VGG?"
+# %% ../nbs/11_learner.ipynb #09397538
+def needs_vgg(
+    **settings # Of `Objectives`; its own defaults for those that are not given
+) -> bool:
+    "Do these settings ask for a loss that looks through a VGG?"
     defaults = {k:p.default for k,p in inspect.signature(Objectives.__init__).parameters.items()}
     return any(settings.get(k, defaults[k]) for k in ('lambda_p','lambda_s'))
 
@@ -321,15 +323,22 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
     if self.position['phase']==2 and config['n_lbp']!=(old := newest_state(run)[1]['config']['n_lbp']): raise InpaintError(
         f'Phase 1 of the run in {run} is over after {old} epochs, but n_lbp = {config["n_lbp"]} came; give {old}, or another folder to start a new run.')
 
-# %% ../nbs/11_learner.ipynb #ad929ef1
+# %% ../nbs/11_learner.ipynb #288da68a
 @patch
-def game(self:InpaintLearner, vgg=None, pretrained=None, **_) -> dict:
+def game(self:InpaintLearner,
+    vgg=None,        # File of VGG weights that was given to `train`
+    pretrained=None, # Weights that it started from
+    **_              # Its other arguments
+) -> dict: # Plain data
     "What was asked of the game: the settings of `Objectives`, and the names of the files it began with"
     settings = {k:getattr(self.objectives, k) for k in inspect.signature(Objectives.__init__).parameters if k not in ('self','net','d1','d2','vgg')}
     return dict(vgg=Path(vgg).name if vgg else None, pretrained=Path(pretrained).name if pretrained else None, **settings)
 
 @patch
-def record(self:InpaintLearner, config, before) -> dict:
+def record(self:InpaintLearner,
+    config:dict, # Settings of the run
+    before:list, # Records of the trainings before, see `earlier_trainings`
+) -> dict: # Plain data, for `config.json`
     "The settings of a run, and what is known when it is over: see `FACTS`"
     machine,mask_fn = hardware(),self.dls.train_ds.mask_fn
     seen = {k:v for k,v in self.checkpoints.rows[-1].items() if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')}

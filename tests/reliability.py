@@ -195,7 +195,7 @@ def signals(tmp, n, rng):
     arena = Arena(tmp)
     for i in range(n):
         run,out,gen = tmp/f'run{i}',tmp/f'{i}.txt',rng(i)
-        number,workers,twice,send = (signal.SIGINT,signal.SIGTERM)[i%2],(0,2)[i//2%2],i%5==4,(os.kill,os.killpg)[i%3==2]
+        number,workers,twice,send = (signal.SIGINT,signal.SIGTERM)[i%2],(0,2)[i//2%2],i%5==4,(os.killpg,os.kill)[i//4%2]
         pid = start(lambda: train(arena.data, run, workers=workers), out)
         time.sleep(.15+gen.random()*(arena.seconds-.2))
         send(pid, number)

@@ -1,5 +1,5 @@
 "Recipes: settings that `train` knows, small enough trainings of each, and weights with a complete card at the end."
-import inspect
+import inspect, warnings
 from dataclasses import replace
 import pytest
 from PIL import Image
@@ -34,7 +34,10 @@ def test_each_recipe_takes_a_step_of_each_stage(name, photos, tmp_path, monkeypa
     real = RECIPES[name]
     monkeypatch.setitem(RECIPES, name, replace(real, net={**real.net, 'nf':2}, stages=tuple({**s, **{k:min(s[k], 1) for k in ('n_lbp','n_joint')}} for s in real.stages)))
     monkeypatch.setattr(recipes, 'classical', lambda: ['mean'])
-    card = train_recipe(name, photos, tmp_path/'run', vgg=vgg_file, device='cpu').read_text()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        card = train_recipe(name, photos, tmp_path/'run', vgg=vgg_file, device='cpu').read_text()
+    assert any('These weights reach' in str(o.message) for o in told)==bool(real.reached), 'one step is far from what was reached'
     check_card(card)
     assert len(earlier_trainings(tmp_path/'run'))==len(real.stages) and {k:v for k,v in load_net(tmp_path/'run').config.items() if k in real.net}=={**real.net, 'nf':2}
     assert all(sets.SETS[o].credit in card for o in real.sets) and all(o in card for o in real.limits) and f'| {name} |' in card.partition('## Numbers')[0]
