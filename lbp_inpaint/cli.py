@@ -48,9 +48,9 @@ def _table(results, truth, mask):
         means[method] = dict(zip(('PSNR','SSIM','l1'), values.mean(0).tolist()))
     return means
 
-# %% ../nbs/20_cli.ipynb #cd3a940f
+# %% ../nbs/20_cli.ipynb #2ac77e18
 def demo(
-    out:str='demo.png',   # Picture to write: input, completed LBP, fill, biharmonic fill, truth
+    out:str='demo.png',   # Picture to write: input, completed LBP, fill, the same with detail, biharmonic fill, truth
     weights:str='small',  # Name of shipped weights, or a folder written by `train`
     device:str=None,      # 'cpu', 'cuda', 'mps'; the fastest there is without it
 ) -> dict: # Method -> {'PSNR', 'SSIM', 'l1'}, means over the pictures
@@ -59,8 +59,8 @@ def demo(
     truth,mask = _photographs()
     image = composite(torch.ones_like(truth), truth, mask)
     with torch.no_grad(): lbp = inp.net(image.to(inp.device), mask.to(inp.device))[0].cpu()
-    fill = torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
-    results = {'lbp-inpaint':fill, 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
+    def filled(inp): return torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
+    results = {'lbp-inpaint':filled(inp), 'with detail':filled(Inpainter(inp.net, inp.device, detail=True)), 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
     columns = {'input':image, 'completed LBP':lbp, **results, 'truth':truth}
     save_picture(lambda: picture_grid(columns), out)
     means = _table(results, truth, mask)
@@ -122,11 +122,11 @@ def _convert(
     convert_release(lbp, image, Out)
     print(f'The weights are in {Out}; use them with: lbp-inpaint fill PICTURE MASK --weights {Out} -o OUT')
 
-# %% ../nbs/20_cli.ipynb #1db99b0a
+# %% ../nbs/20_cli.ipynb #0ff9b989
 @delegates(evaluate, but=['out','methods','holes','sets'])
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
-    methods:_Names=None, # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights; without it small and all classical ones
+    methods:_Names=None, # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
     Out:str='evaluation', # Folder for table.csv, results.json, sheet.png and values.jsonl

@@ -150,17 +150,19 @@ class HoledPictures(InpaintDataset):
         truth,mask = to_tensor(self._crop(read_image(self.files[i]), None)),read_mask(self.masks[i%len(self.masks)], (self.size,self.size))
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-# %% ../nbs/14_evaluate.ipynb #a77cdafe
+# %% ../nbs/14_evaluate.ipynb #939847f3
 def _method(name, device):
     "A way to fill holes: `fill` for one picture by a classical method, or the `inpainter` of weights"
     if name in CLASSICAL:
         by = dict(biharmonic='scikit-image', telea='cv2', ns='cv2').get(name, 'lbp_inpaint')
         return SimpleNamespace(name=name, label=name, id=f'{by} {_version(by)}', fill=CLASSICAL[name], inpainter=None)
-    try: folder = find_weights(name)
+    plain = name.removesuffix('+detail')
+    detail = name[len(plain):]
+    try: folder = find_weights(plain)
     except WeightsError as e: raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
-    inp = Inpainter.from_pretrained(folder, device)
+    inp = Inpainter.from_pretrained(folder, device, detail=bool(detail))
     config = json.loads((folder/'config.json').read_text(encoding='utf8'))
-    return SimpleNamespace(name=name, label=Path(name).resolve().name, id=f'fill {config["sha256"][:16]}', fill=None, inpainter=inp)
+    return SimpleNamespace(name=name, label=Path(plain).resolve().name+detail, id=f'fill{detail} {config["sha256"][:16]}', fill=None, inpainter=inp)
 
 def _version(name):
     "Version of an imported module, or of an installed package"
@@ -317,11 +319,11 @@ def _settings(size, seed, pictures, dealt, vgg, lpips):
     return dict(lbp_inpaint=lbp_inpaint.__version__, size=size, seed=seed, pictures=f'{len(pictures)} ({_digest(pictures)})',
         masks=_digest(masks) if dealt else 'drawn', **{k:_sha(f)[:16] if f else None for k,f in dict(vgg=vgg, lpips=lpips).items()})
 
-# %% ../nbs/14_evaluate.ipynb #059f2246
+# %% ../nbs/14_evaluate.ipynb #54e6bdf0
 def evaluate(
     folder,              # Folder of pictures, searched to the bottom
     out='evaluation',    # Folder for table.csv, results.json, sheet.png and values.jsonl, made if need be
-    methods:list=None,   # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights; without it small and all classical ones
+    methods:list=None,   # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
     holes:list=HOLES,    # 'centre' and ranges of percent such as '20-30'
     masks:str=None,      # Folder of mask files to deal out instead of drawn irregular holes
     sets:list=None,      # Names of picture sets: only their validation pictures in `folder`

@@ -96,7 +96,7 @@ def attention_name(
     "Where the picture of its attention goes."
     return out.with_name(f'{out.stem}-attention.png')
 
-# %% ../nbs/13a_files.ipynb #f6fe7216
+# %% ../nbs/13a_files.ipynb #4df3a8cb
 def fill(
     picture,                  # Picture, or folder of pictures
     mask,                     # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
@@ -104,6 +104,7 @@ def fill(
     weights:str='small',      # Name of shipped weights, or a folder written by `train`
     device:str='auto',        # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
     precision:str='fp32',     # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+    detail:bool=False,        # Copy detail from the surroundings into the fill: sharper, slower, and not always where it belongs?
     invert_mask:bool=False,   # Black = hole?
     threshold:float=.5,       # Levels of the mask from here are the hole, 0..1, where 1 is white
     dilate:int=0,             # Pixels to grow the hole by
@@ -126,7 +127,7 @@ def fill(
     more = [*([lbp] if lbp else []), *([attention_name(pairs[0][2])] if attention else [])]
     if len({o.resolve() for o in more+[pairs[0][2]]})<=len(more): raise PictureError(f'The output {lbp} is named twice; give each its own name.')
     with _usable(): _check_results(pairs, overwrite, more)
-    inp = Inpainter.from_pretrained(weights, device, precision)
+    inp = Inpainter.from_pretrained(weights, device, precision, detail)
     settings = dict(keep_metadata=keep_metadata, max_megapixels=max_megapixels, lbp=lbp, attention=point, invert=invert_mask, threshold=threshold, dilate=dilate,
         color=mask_color, from_alpha=mask_from_alpha, resize=resize_mask)
     return _fill_all(inp, pairs, settings) + more

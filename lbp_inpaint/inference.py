@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/inference.html.md"""
 __all__ = ['CELL', 'Window', 'REACH', 'Explanation', 'Borrowed', 'hole_windows', 'masked_resize', 'spread', 'meet', 'seam_score',
            'best_device', 'Inpainter']
 
-# %% ../nbs/13_inference.ipynb #24658c99
+# %% ../nbs/13_inference.ipynb #86157245
 import io, warnings
 from collections import namedtuple
 from pathlib import Path
@@ -22,6 +22,7 @@ from .masks import *
 from .attention import *
 from .generator import *
 from .pictures import *
+from .detail import *
 
 # %% ../nbs/13_inference.ipynb #0ed72caa
 CELL = 8
@@ -189,7 +190,7 @@ def seam_score(
     across,inside = np.concatenate(across),np.concatenate(inside)
     return float((across.mean()+.1)/(inside.mean()+.1)) if across.size and inside.size else 1.
 
-# %% ../nbs/13_inference.ipynb #1df36d47
+# %% ../nbs/13_inference.ipynb #8a3cb0d7
 def best_device(): return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
 class Inpainter:
@@ -199,12 +200,13 @@ class Inpainter:
         net:InpaintNet,       # Trained network
         device:str='auto',    # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
         precision:str='fp32', # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+        detail:bool=False,    # Copy detail from the surroundings into the fill, see `add_detail`?
     ):
         self.device = best_device() if device in (None,'auto') else str(device)
         if self.device.partition(':')[0] not in ('cpu','cuda','mps'): raise UsageError(f'There is no device {device}; use auto, cpu, cuda or mps.')
         if precision not in PRECISIONS: raise UsageError(f'There is no precision {precision}; choose one of {", ".join(PRECISIONS)}.')
         if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
-        try: self.net,self.precision = net.to(self.device).eval(),precision
+        try: self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
         except (RuntimeError, AssertionError): raise UsageError(f'There is no device {self.device} here; use auto, cpu, cuda or mps.') from None
 
     @classmethod
@@ -212,9 +214,10 @@ class Inpainter:
         source='small',       # Name of weights that ship with the package, or a folder written by `train`
         device:str='auto',    # As above
         precision:str='fp32', # As above
+        detail:bool=False,    # As above
     ): # `Inpainter`; raises `WeightsError`
         "Load weights."
-        return cls(load_net(find_weights(source)), device, precision)
+        return cls(load_net(find_weights(source)), device, precision, detail)
 
 # %% ../nbs/13_inference.ipynb #6e9a43e0
 def _is_out_of_memory(e): return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or 'out of memory' in str(e) or "can't allocate memory" in str(e)
@@ -258,15 +261,17 @@ def _sample(maps, w, y, x):
     grid = torch.from_numpy(np.stack([(x-w.left+.5)/w.side, (y-w.top+.5)/w.side], -1)*2-1).float()
     return F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)[0,:,0].T.numpy()
 
-# %% ../nbs/13_inference.ipynb #40361dc4
+# %% ../nbs/13_inference.ipynb #af6638d9
 @patch
 def _answers(self:Inpainter, rgb, hole, windows):
-    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), the RGB shifted to meet the window's known pixels"
+    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), the RGB shifted to meet the window's known pixels, and with their detail if that is wanted"
     for i in range(0, len(windows), self.batch):
         ws = windows[i:i+self.batch]
         x,m = (torch.cat(o) for o in zip(*(_window(rgb, hole, w, self.size) for w in ws)))
         lbp,fill = self.run(x, m)
-        for j,w in enumerate(ws): yield w, torch.cat([meet(fill[j:j+1], x[j:j+1], m[j:j+1], rim=3), lbp[j:j+1]], 1)
+        fill = torch.cat([meet(f[None], a[None], b[None], rim=3) for f,a,b in zip(fill, x, m)])
+        if self.detail: fill = add_detail(fill, m)
+        for w,*answer in zip(ws, fill, lbp): yield w, torch.cat(answer)[None]
 
 def _add(total, weight, w, answer, groups, places, strip=1<<18):
     "Add a window's answer to the list, by nearness to its middle"

@@ -29,7 +29,7 @@ from .processes import *
 from .runs import *
 from .card import *
 
-# %% ../nbs/11_learner.ipynb #c4bdd18e
+# %% ../nbs/11_learner.ipynb #32a26e65
 class Objectives:
     "Predictions and losses of both phases."
     def __init__(self,
@@ -45,9 +45,10 @@ class Objectives:
         lambda_lbp:float=0.,       # Weight of Eq. 5 in phase 2
         vgg_size:int=None,         # Side of the window around a point of the hole in which the perceptual and style losses look, pixels; the whole picture without it
         saturating:bool=True,      # The generators' side of Eq. 4 as written, see `AdversarialLoss`
+        psnr_loss:bool=False,      # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
     ):
         store_attr()
-        self.multi_level,self.reconstruction,self.adversarial = MultiLevelLoss(),ReconstructionLoss(),AdversarialLoss(saturating)
+        self.multi_level,self.reconstruction,self.adversarial = MultiLevelLoss(),ReconstructionLoss(psnr_loss),AdversarialLoss(saturating)
         self.perceptual,self.style,self.signs = PerceptualLoss(),StyleLoss(),{}
 
     def judge(self, name, real, fake):

@@ -15,13 +15,20 @@ from torch import nn
 from torchvision.models import vgg16, VGG16_Weights
 from .core import *
 
-# %% ../nbs/08_losses.ipynb #f115a617
+# %% ../nbs/08_losses.ipynb #d83cb2eb
 class ReconstructionLoss(nn.Module):
-    "Eq. 3: mean squared difference."
+    "Eq. 3: mean squared difference; or its logarithm in each picture, which is minus PSNR but for a factor (Chen et al., HINet)."
+    def __init__(self,
+        psnr:bool=False, # The logarithm?
+    ):
+        super().__init__()
+        self.psnr = psnr
     def forward(self,
         out,   # `(B,C,H,W)`, completed map or picture, [-1,1]
         truth, # `(B,C,H,W)`, [-1,1]
-    ): return F.mse_loss(out, truth)
+    ):
+        if not self.psnr: return F.mse_loss(out, truth)
+        return ((out.float()-truth)**2).flatten(1).mean(1).add(1e-4).log().mean()
 
 # %% ../nbs/08_losses.ipynb #63081f5e
 class AdversarialLoss(nn.Module):

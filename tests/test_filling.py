@@ -3,11 +3,13 @@ import subprocess, sys, time
 from pathlib import Path
 import numpy as np, pytest, tifffile, torch
 from PIL import Image
+from scipy import ndimage
 from lbp_inpaint import inference
+from lbp_inpaint.cli import main
 from lbp_inpaint.core import PictureError, read_image
 from lbp_inpaint.files import fill
 from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import CELL, hole_windows, masked_resize, seam_score
+from lbp_inpaint.inference import CELL, Inpainter, hole_windows, masked_resize, seam_score
 from lbp_inpaint.masks import irregular_mask
 from lbp_inpaint.pictures import Picture
 
@@ -135,6 +137,28 @@ def test_several_holes_are_all_filled(photographs, small):
     marked = levels.copy(); marked[hole] = 255,0,255
     out = np.array(small(marked, hole))
     assert not (out[hole]==(255,0,255)).all(1).any()
+
+@pytest.mark.parametrize('seed', range(4))
+def test_with_detail_too_nothing_under_the_hole_shows_and_the_rest_stays(seed, photographs, small):
+    rng = np.random.default_rng(seed)
+    levels,hole = random_case(rng, photographs)
+    inp = Inpainter(small.net, 'cpu', detail=True)
+    out = np.array(inp(levels, hole))
+    assert out.shape==levels.shape and (out[~hole]==levels[~hole]).all()
+    other = levels.copy(); other[hole] = rng.integers(0, 256, other[hole].shape)
+    assert (np.array(inp(other, hole))==out).all()
+
+def test_the_command_line_gives_the_same_detail_and_plain_fills_without_it(case, tmp_path, small):
+    picture,mask,_ = files(tmp_path, *case)
+    fill(picture, mask, tmp_path/'plain.png', device='cpu')
+    assert main(['fill', str(picture), str(mask), '-o', str(tmp_path/'sharp.png'), '--detail', '--device', 'cpu'])==0
+    plain,sharp = (np.array(Image.open(tmp_path/f'{o}.png')).astype(float) for o in ('plain','sharp'))
+    hole = case[1]
+    assert (sharp==np.array(Inpainter(small.net, 'cpu', detail=True)(*case))).all() and (plain==np.array(small(*case))).all()
+    inner = ndimage.binary_erosion(hole, iterations=5)
+    def roughness(x): return np.abs(x-ndimage.gaussian_filter(x, (3,3,0)))[inner].mean()
+    assert roughness(sharp)>2*roughness(plain) and roughness(sharp)<2*roughness(case[0].astype(float))
+    assert abs(sharp[inner].mean()-plain[inner].mean())<5, 'colours stay those of the fill'
 
 def test_a_folder_is_filled_picture_by_picture(photographs, tmp_path, small):
     pictures,masks = tmp_path/'pictures',tmp_path/'masks'

@@ -1,9 +1,10 @@
 "Training learns, keeps what it learnt, and is the same each time."
-import csv, json, shutil
+import csv, json, math, shutil
 from dataclasses import replace
-import pytest, torch
+import numpy as np, pytest, torch, torch.nn.functional as F
 from PIL import Image
 from fastai.callback.progress import CSVLogger
+from skimage.metrics import peak_signal_noise_ratio
 from lbp_inpaint import sets
 from lbp_inpaint.card import check_card, earlier_trainings
 from lbp_inpaint.core import InpaintError, to_tensor
@@ -159,6 +160,17 @@ def test_terms_of_no_weight_are_not_computed_and_their_judges_do_not_play(folder
     beside,who = moved(lambda_a=1e-30, lambda_m=1e-30)
     assert [t.name for t in beside.turns]==['D1','D2','G1 and G2'] and set(beside.turns[2].terms)=={'m2','r2','a2','m1','r1','a1'} and 'd2' in who
     for term in ('r1','r2'): assert alone.turn_losses.mean(term)==pytest.approx(beside.turn_losses.mean(term), rel=1e-3)
+
+def test_psnr_loss_lowers_minus_the_psnr_of_maps_and_fills_that_scikit_image_measures(folder):
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, bs=3, device='cpu'), nf=2, psnr_loss=True, lambda_m=0., lambda_a=0., lambda_p=0., lambda_s=0., lambda_lbp=2.)
+    image,mask,truth = learn.dls.one_batch()
+    def loss(fills, truths): return 10*(math.log(4) - math.log(10)/10*np.mean([peak_signal_noise_ratio(t.numpy(), f.detach().numpy(), data_range=2) for f,t in zip(fills, truths)]))
+    pred = learn.objectives.predict_fill(image, mask)
+    terms = learn.objectives.g2_terms(pred, image, mask, truth)
+    assert terms['r2'].item()==pytest.approx(loss(pred.fill, truth), rel=2e-3)
+    assert terms['r1'].item()==pytest.approx(2*loss(pred.lbp, learn.net.true_lbp(truth)), rel=2e-3)
+    plain = F.mse_loss(pred.fill, truth).item()
+    assert inpaint_learner(learn.dls, nf=2, lambda_p=0., lambda_s=0.).objectives.reconstruction(pred.fill, truth).item()==pytest.approx(plain), 'Eq. 3 unless asked'
 
 def test_windows_show_the_hole_and_the_same_place_of_every_image():
     torch.manual_seed(0)
