@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #dfeb63f4
-from . import core, lbp, guidance, masks, data, sets, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, card, learner, convert, pictures, inference, files, evaluate as _evaluate, ablation, recipes
+# %% ../nbs/21_all.ipynb #98156def
+from . import core, lbp, guidance, masks, data, sets, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, card, learner, convert, pictures, detail, inference, files, evaluate as _evaluate, ablation, recipes
 from .core import *
 from .lbp import *
 from .guidance import *
@@ -30,11 +30,12 @@ from .card import *
 from .learner import *
 from .convert import *
 from .pictures import *
+from .detail import *
 from .inference import *
 from .files import *
 from .evaluate import *
 from .ablation import *
 from .recipes import *
 
-# %% ../nbs/21_all.ipynb #94c0f6ea
-__all__ = [name for module in (core,lbp,guidance,masks,data,sets,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,card,learner,convert,pictures,inference,files,_evaluate,ablation,recipes) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #92d56204
+__all__ = [name for module in (core,lbp,guidance,masks,data,sets,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,card,learner,convert,pictures,detail,inference,files,_evaluate,ablation,recipes) for name in module.__all__]

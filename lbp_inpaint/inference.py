@@ -155,23 +155,18 @@ def spread(
         res = torch.where(given>0, values, (x[...,:-2]+x[...,1:-1]+x[...,2:])/9)
     return res
 
-# %% ../nbs/13_inference.ipynb #81c95199
+# %% ../nbs/13_inference.ipynb #71c3c5b1
 def meet(
     fill:torch.Tensor,  # `(1,3,H,W)`, used where `mask` is 1
     known:torch.Tensor, # `(1,3,H,W)`, used where `mask` is 0
     mask:torch.Tensor,  # `(1,1,H,W)`, 1 = hole
     reach:int=None,     # Pixels into the hole over which the correction fades; all of the hole without it
-    rim:int=0,          # Pixels at the border of the hole that are taken from their neighbours instead of from `fill`
 ) -> torch.Tensor: # `(1,3,H,W)`, equal to `known` outside the hole
     "Shift a fill smoothly so that it meets what is around its hole."
-    known,inner,r = torch.where(mask.bool(), 0., known),mask*(1-_grow(1-mask, rim)) if rim else mask,2*rim+1
-    share = _mean(inner, r)
-    ring = (1-mask)*_grow(mask, 1)*(share>1e-6)
-    beside = _mean(torch.where(inner>0, fill, 0.), r)/share.clamp(min=1e-6)
-    around = _mean(known, rim)/_mean(1-mask, rim).clamp(min=1e-6) if rim else known
-    given = ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach))
-    res = composite((fill+spread(torch.where(ring.bool(), around-beside, 0.), given)).clamp(-1,1), known, mask)
-    return composite(spread(res, torch.maximum(1-mask, inner)), res, mask) if rim else res
+    inside,beside = (_mean(x, 1) for x in (mask,torch.where(mask.bool(), fill, 0.)))
+    ring = (1-mask)*(inside>1e-6)
+    apart = torch.where(ring.bool(), known-beside/inside.clamp(min=1e-6), 0.)
+    return composite((fill+spread(apart, ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach)))).clamp(-1,1), known, mask)
 
 # %% ../nbs/13_inference.ipynb #88e1c990
 def seam_score(
@@ -261,15 +256,14 @@ def _sample(maps, w, y, x):
     grid = torch.from_numpy(np.stack([(x-w.left+.5)/w.side, (y-w.top+.5)/w.side], -1)*2-1).float()
     return F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)[0,:,0].T.numpy()
 
-# %% ../nbs/13_inference.ipynb #af6638d9
+# %% ../nbs/13_inference.ipynb #147e835f
 @patch
 def _answers(self:Inpainter, rgb, hole, windows):
-    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), the RGB shifted to meet the window's known pixels, and with their detail if that is wanted"
+    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), with the detail of what surrounds it if that is wanted"
     for i in range(0, len(windows), self.batch):
         ws = windows[i:i+self.batch]
         x,m = (torch.cat(o) for o in zip(*(_window(rgb, hole, w, self.size) for w in ws)))
         lbp,fill = self.run(x, m)
-        fill = torch.cat([meet(f[None], a[None], b[None], rim=3) for f,a,b in zip(fill, x, m)])
         if self.detail: fill = add_detail(fill, m)
         for w,*answer in zip(ws, fill, lbp): yield w, torch.cat(answer)[None]
 

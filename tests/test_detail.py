@@ -2,12 +2,12 @@
 import numpy as np, pytest, torch
 from scipy import ndimage
 from lbp_inpaint.core import composite
-from lbp_inpaint.detail import add_detail, split
+from lbp_inpaint.detail import add_detail, soft_and_fine
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 def quilt_by_hand(image, mask, size, sigma, spacing):
-    "One picture `(H,W,3)`, hole `(H,W)`, float64; `split` is tested elsewhere"
-    soft,fine = (o[0].permute(1,2,0).double().numpy() for o in split(torch.from_numpy(image).permute(2,0,1)[None].float(), sigma))
+    "One picture `(H,W,3)`, hole `(H,W)`, float64; `soft_and_fine` is tested elsewhere"
+    soft,fine = (o[0].permute(1,2,0).double().numpy() for o in soft_and_fine(torch.from_numpy(image).permute(2,0,1)[None].float(), sigma))
     h,w = mask.shape
     def outline(x): return x.reshape(size//4, 4, size//4, 4, 3).mean((1,3))
     sources = [(y,x) for y in range(0, h-size+1, spacing) for x in range(0, w-size+1, spacing) if not mask[y:y+size,x:x+size].any()]
