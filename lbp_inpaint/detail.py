@@ -71,7 +71,7 @@ def _quilt(soft, fine, mask, size, spacing):
 def add_detail(
     image:torch.Tensor, # `(B,C,H,W)` in [-1,1], its hole filled softly
     mask:torch.Tensor,  # `(B,1,H,W)`, 1 = hole
-    size:int=24,        # Side of the patches, pixels; even, and a multiple of 4
+    size:int=24,        # Side of the patches, pixels; a multiple of 4
     sigma:float=3.,     # What counts as detail: what a Gaussian of so many pixels takes away
     spacing:int=3,      # Pixels between patches to choose from
 ) -> torch.Tensor: # `(B,C,H,W)`, known pixels unchanged, and pictures without a known patch, too
