@@ -22,7 +22,7 @@ def soft_and_fine(
     soft = gaussian_blur(image, 2*round(3*sigma)+1, sigma)
     return soft, image-soft
 
-# %% ../nbs/12b_detail.ipynb #ce4c7eec
+# %% ../nbs/12b_detail.ipynb #ea07fa10
 def _patches(x, size, spacing):
     "Square patches `(n,C,size,size)` of `x` `(C,H,W)`, row by row"
     return x.unfold(1, size, spacing).unfold(2, size, spacing).flatten(1,2).transpose(0,1)
@@ -30,13 +30,12 @@ def _patches(x, size, spacing):
 def _outline(soft): return F.avg_pool2d(soft, 4).flatten(1) # what is compared of soft patches; more would say nothing new
 
 def _cost(patches, soft, fine, given):
-    "How badly each of `patches` (fine, its squares, outline) fits a place with these soft and fine `(C,s,s)`, the latter where `given` `(1,s,s)`: mean squared differences"
+    "How badly each of `patches` (fine, its squares summed over channels, outline) fits a place with these soft and fine `(C,s,s)`, the latter where `given` `(1,s,s)`: mean squared differences"
     known,squares,outlines = patches
-    aim,given = _outline(soft[None])[0],given.expand_as(fine).flatten()
-    apart = (outlines-aim).square().mean(1)
-    return apart + (squares@given - 2*known@(fine.flatten()*given) + (fine.flatten()**2*given).sum())/given.numel()
+    apart,aim = (outlines-_outline(soft[None])).square().mean(1),fine*given
+    return apart + (squares@given.flatten() - 2*known@aim.flatten() + (fine*aim).sum())/fine.numel()
 
-# %% ../nbs/12b_detail.ipynb #c6bc40b2
+# %% ../nbs/12b_detail.ipynb #aa9a417d
 def _places(mask, size):
     "Corners of patches, half over one another, that have a part of the hole `(1,H,W)`"
     rows,columns = (sorted({*range(0, n-size, size//2), n-size}) for n in mask.shape[1:])
@@ -46,8 +45,8 @@ def _quilt(soft, fine, mask, size, spacing):
     "`fine` `(C,H,W)` with its hole `(1,H,W)` made of known patches; None where there are none"
     whole = _patches(mask, size, spacing).amax((1,2,3))==0
     if not whole.any(): return None
-    known = _patches(fine, size, spacing)[whole].flatten(1)
-    patches = known, known**2, _outline(_patches(soft, size, spacing)[whole])
+    known = _patches(fine, size, spacing)[whole]
+    patches = known.flatten(1), known.square().sum(1).flatten(1), _outline(_patches(soft, size, spacing)[whole])
     fade = torch.hann_window(size+2, periodic=False, device=fine.device)[1:-1]
     fade = fade[:,None]*fade
     given,res = 1-mask,fine*(1-mask)
@@ -58,7 +57,7 @@ def _quilt(soft, fine, mask, size, spacing):
         place = max(todo, key=todo.get)
         del todo[place]
         here = at(place)
-        best = known[_cost(patches, soft[here], res[here], given[here]).argmin()].view_as(fine[here])
+        best = known[_cost(patches, soft[here], res[here], given[here]).argmin()]
         total[here] += best*fade
         weight[here] += fade**2
         res[here] = torch.where(mask[here].bool(), total[here]/weight[here].sqrt(), res[here])
@@ -67,7 +66,7 @@ def _quilt(soft, fine, mask, size, spacing):
             if max(abs(a-b) for a,b in zip(o, place))<size: todo[o] = given[at(o)].sum().item()
     return res
 
-# %% ../nbs/12b_detail.ipynb #52ab38d4
+# %% ../nbs/12b_detail.ipynb #6b05f429
 def add_detail(
     image:torch.Tensor, # `(B,C,H,W)` in [-1,1], its hole filled softly
     mask:torch.Tensor,  # `(B,1,H,W)`, 1 = hole
