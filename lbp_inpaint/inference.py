@@ -125,16 +125,7 @@ def _window(rgb, hole, w, size):
         xs.append(F.avg_pool2d(torch.where(m.bool(), 0., x), k)); ms.append(F.max_pool2d(m, k))
     return masked_resize(torch.cat(xs, 2), torch.cat(ms, 2), (size,size))
 
-# %% ../nbs/13_inference.ipynb #980050d3
-def _mean(x, r):
-    "Mean over `2r+1` by `2r+1` pixels, zeros outside"
-    for axis in (-1,-2):
-        pad = (r+1,r,0,0) if axis==-1 else (0,0,r+1,r)
-        c = F.pad(x, pad).cumsum(axis, dtype=torch.float64)
-        n = x.shape[axis]
-        x = (c.narrow(axis, 2*r+1, n)-c.narrow(axis, 0, n)).float()/(2*r+1)
-    return x
-
+# %% ../nbs/13_inference.ipynb #1f007814
 def _grow(mask, r):
     "`mask` with all that is within `r` pixels, in a square"
     return F.max_pool2d(F.max_pool2d(mask, (2*r+1,1), 1, (r,0)), (1,2*r+1), 1, (0,r))
@@ -155,7 +146,7 @@ def spread(
         res = torch.where(given>0, values, (x[...,:-2]+x[...,1:-1]+x[...,2:])/9)
     return res
 
-# %% ../nbs/13_inference.ipynb #71c3c5b1
+# %% ../nbs/13_inference.ipynb #22305ca6
 def meet(
     fill:torch.Tensor,  # `(1,3,H,W)`, used where `mask` is 1
     known:torch.Tensor, # `(1,3,H,W)`, used where `mask` is 0
@@ -163,7 +154,7 @@ def meet(
     reach:int=None,     # Pixels into the hole over which the correction fades; all of the hole without it
 ) -> torch.Tensor: # `(1,3,H,W)`, equal to `known` outside the hole
     "Shift a fill smoothly so that it meets what is around its hole."
-    inside,beside = (_mean(x, 1) for x in (mask,torch.where(mask.bool(), fill, 0.)))
+    inside,beside = (F.avg_pool2d(x, 3, 1, 1) for x in (mask,torch.where(mask.bool(), fill, 0.)))
     ring = (1-mask)*(inside>1e-6)
     apart = torch.where(ring.bool(), known-beside/inside.clamp(min=1e-6), 0.)
     return composite((fill+spread(apart, ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach)))).clamp(-1,1), known, mask)
