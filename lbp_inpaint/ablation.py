@@ -93,6 +93,9 @@ def _budget(name, n_train, n_valid, **given):
     b.e_lbp,b.e_joint = (max(1, round(n/b.bs/b.steps)) for n in (b.n_lbp,b.n_joint))
     return b
 
+# %% ../nbs/15_ablation.ipynb #16a8c77c
+_grounds = {False:SimpleNamespace(net={}, losses={}, decay=0.), True:SimpleNamespace(net=dict(hole_value='smooth'), losses=dict(lambda_a=0., psnr_loss=True), decay=.7)}
+
 # %% ../nbs/15_ablation.ipynb #ab2ec433
 class _SomeDL(InpaintDL):
     "Epochs of `n` pictures out of all"
@@ -114,17 +117,18 @@ def _loaders(arm, seed, s):
     train,watch = cls(s.train, 256, random_mask, seed, True, s.bad),cls(s.test[:4], 256, _centre, 0, False, s.bad)
     return InpaintDataLoaders(_SomeDL(train, bs=s.b.bs, shuffle=True, num_workers=s.workers, n=s.b.steps*s.b.bs), InpaintDL(watch, bs=1, num_workers=0), path=s.out, device=s.device)
 
-# %% ../nbs/15_ablation.ipynb #703d22bb
+# %% ../nbs/15_ablation.ipynb #0cdd29e4
 def _learner(arm, seed, run, s):
     "A learner for an arm, taken up where its run was left"
     set_seed(seed)
     config = dict(arm=asdict(arm), seed=seed, **s.settings)
     off = {} if s.vgg or s.b.name=='full' else dict(lambda_p=0., lambda_s=0.)
-    learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs=arm.net, path=run, cbs=[FiniteSteps(), Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))], **off)
+    cbs = [TurnPrecision(s.precision), FiniteSteps(), Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))]
+    learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.ground.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
     learn.resume(run)
     return learn
 
-def _fit(learn, arm, e_lbp, e_joint):
+def _fit(learn, arm, e_lbp, e_joint, decay=0.):
     "Both phases, or what is left of them"
     game,usual = learn.objectives,{k:getattr(learn.objectives, k) for k in {**arm.lbp, **arm.joint}}
     def losses(changes):
@@ -133,12 +137,12 @@ def _fit(learn, arm, e_lbp, e_joint):
     elif not arm.guidance.completes: learn.position['total'],e_lbp = max(e_lbp, learn.position['total']),0
     with learn.no_bar(), learn.no_logging():
         losses(arm.lbp)
-        if e_lbp: learn.fit_phases(e_lbp, 0)
+        if e_lbp: learn.fit_phases(e_lbp, 0, decay=decay)
         if learn.stopping or learn.asked: return
         losses(arm.joint)
         if arm.frozen: learn.net.g1.requires_grad_(False)
         if learn.position['phase']==2: learn.phase(True) # taken up in phase 2: its turns with these losses
-        learn.fit_phases(0, e_joint)
+        learn.fit_phases(0, e_joint, decay=decay)
 
 # %% ../nbs/15_ablation.ipynb #d3791864
 class Living(TorchDispatchMode):
@@ -173,7 +177,7 @@ def cost(
         times.append(time.perf_counter()-start)
     return dict(ms=1e3*statistics.median(times), MB=alive.peak/1e6)
 
-# %% ../nbs/15_ablation.ipynb #e0d6efba
+# %% ../nbs/15_ablation.ipynb #bf7d8feb
 @torch.no_grad()
 def _fill(net, arm, image, mask, truth, device):
     "(map, fill) of one item, on the CPU"
@@ -193,11 +197,11 @@ def _weights(name, seed, s):
     arm = s.arms[name]
     net = load_net(s.folder(arm.weights_of or name, seed))
     if not arm.weights_of: return net.to(s.device)
-    new = InpaintNet(s.b.nf, **arm.net)
+    new = InpaintNet(s.b.nf, **{**s.ground.net, **arm.net})
     new.load_state_dict(net.state_dict())
     return new.eval().to(s.device)
 
-# %% ../nbs/15_ablation.ipynb #01c2344c
+# %% ../nbs/15_ablation.ipynb #9463888a
 def _record(name, seed, s):
     "What is known of a finished run, or None"
     file = s.folder(name, seed)/'record.json'
@@ -212,7 +216,7 @@ def _run(name, seed, s):
     arm,run,curve,seconds = s.arms[name],s.folder(name, seed),[],0.
     if not arm.weights_of and not (run/'config.json').is_file():
         learn = _learner(arm, seed, run, s)
-        _fit(learn, arm, s.b.e_lbp, s.b.e_joint)
+        _fit(learn, arm, s.b.e_lbp, s.b.e_joint, s.ground.decay)
         if stop := learn.stopping or learn.asked: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {s.done()} of {s.runs} runs are finished, and the same command goes on from there.', stop)
         learn.export_inpainter(run, training=dict(rows=learn.checkpoints.rows, seconds=learn.checkpoints.seconds))
     if not arm.weights_of: curve,seconds = (json.loads((run/'config.json').read_text())['training'][k] for k in ('rows','seconds'))
@@ -221,15 +225,14 @@ def _run(name, seed, s):
     write_file(run/'record.json', (json.dumps(record)+'\n').encode())
     for o in ('last','previous'): (run/f'{o}.safetensors').unlink(missing_ok=True)
 
-# %% ../nbs/15_ablation.ipynb #7551fdae
+# %% ../nbs/15_ablation.ipynb #05a712db
 def paired_interval(
     d:np.ndarray, # `(seeds,pictures)` differences
 ) -> tuple: # mean, low, high; low and high are nan for a single seed
     "Mean of paired differences with its 95 % interval over other seeds and other pictures."
     s,p = d.shape
     if s<2: return float(d.mean()),float('nan'),float('nan')
-    se = np.sqrt(d.mean(1).var(ddof=1)/s + (d.mean(0).var(ddof=1)/p if p>1 else 0))
-    half = stats.t.ppf(.975, s-1)*se
+    half = np.sqrt(sum(stats.t.ppf(.975, n-1)**2*d.mean(axis).var(ddof=1)/n for axis,n in ((1,s),(0,p)) if n>1))
     return float(d.mean()),float(d.mean()-half),float(d.mean()+half)
 
 # %% ../nbs/15_ablation.ipynb #8094cacb
@@ -298,8 +301,8 @@ def _sheet(s, seed):
         columns[name] = fills
     return picture_grid({k:F.avg_pool2d(v, 2) for k,v in columns.items()})
 
-# %% ../nbs/15_ablation.ipynb #f9e23474
-def _study(name, folder, out, budget, seeds, arms, holes, vgg, workers, device, **given):
+# %% ../nbs/15_ablation.ipynb #6dbd2ac1
+def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, vgg, workers, device, **given):
     "All that the runs of a study share"
     arms,out = find_study(name, arms),Path(out)
     if seeds<1 or workers<0 or not holes: raise InpaintError('These settings cannot be studied with; seeds must be at least 1, workers not negative, and holes not empty.')
@@ -309,9 +312,9 @@ def _study(name, folder, out, budget, seeds, arms, holes, vgg, workers, device, 
     b = _budget(budget, len(dls.train_ds), len(dls.valid_ds), **given)
     dls.check_pictures()
     test = [dls.valid_ds.files[i*len(dls.valid_ds)//b.pictures] for i in range(b.pictures)]
-    settings = dict(study=name, data=data_digest(dls), trained_on=len(dls.train_ds), holes=list(holes), vgg=vgg and Path(vgg).name, lbp_inpaint=lbp_inpaint.__version__, **vars(b))
+    settings = dict(study=name, data=data_digest(dls), trained_on=len(dls.train_ds), holes=list(holes), plain=plain, precision=precision, vgg=vgg and Path(vgg).name, lbp_inpaint=lbp_inpaint.__version__, **vars(b))
     def run_folder(arm, seed): return out/'runs'/f'{re.sub("[^a-z0-9]+", "-", arm.lower())}_{seed}'
-    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
+    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), ground=_grounds[plain], precision=precision, vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
         buckets={h:HoledPictures(test, h, 256, 0) for h in holes}, folder=run_folder, runs=len(arms)*seeds)
     s.done = lambda: sum((run_folder(a, i)/'record.json').is_file() for a in arms for i in s.seeds)
     return s
@@ -346,7 +349,7 @@ def _report(s):
     write_file(s.out/'sheet.jpg', _picture(lambda f: _sheet(s, 0).save(f, 'JPEG', quality=85)))
     return table,f'{study_text(table, costs)}\n\nFor scale: the mean colour in the hole has {", ".join(f"{v:.2f} dB ({h})" for h,v in results["mean_colour"].items())}.'
 
-# %% ../nbs/15_ablation.ipynb #a0db3ac6
+# %% ../nbs/15_ablation.ipynb #44f8bf3c
 def ablate(
     name:str,            # Name of the study, one of `STUDIES`
     data,                # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
@@ -360,12 +363,14 @@ def ablate(
     n_joint:int=None,    # Pictures seen in phase 2, instead of the budget's
     pictures:int=None,   # Pictures to score, instead of the budget's
     holes:list=('centre','20-30'), # 'centre', the paper's, and ranges of percent such as '20-30'
+    plain:bool=False,    # Vary a plainer training instead of the paper's: no discriminators, reconstruction by PSNR, a smooth hole, a falling learning rate
+    precision:str='fp32', # Of the forward passes: 'fp32', 'bf16', 'fp16'
     vgg:str=None,        # File of VGG weights: train with Eqs. 6 and 7, which the budgets tiny and small do without otherwise
     workers:int=0,       # Processes that load pictures
     device:str=None,     # 'cpu', 'cuda', 'mps'; the fastest there is without it
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and `Stopped` where it was asked to stop
     "Train and score the arms of a study; prints a table and writes it to `out`."
-    s = _study(name, data, out, budget, seeds, arms, holes, vgg, workers, device, nf=nf, bs=bs, n_lbp=n_lbp, n_joint=n_joint, pictures=pictures)
+    s = _study(name, data, out, budget, seeds, arms, holes, plain, precision, vgg, workers, device, nf=nf, bs=bs, n_lbp=n_lbp, n_joint=n_joint, pictures=pictures)
     _open(s)
     for i in s.seeds:
         for arm in s.arms:

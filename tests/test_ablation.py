@@ -17,7 +17,7 @@ ARMS = {f'{study}: {name}':(study,name) for study,arms in STUDIES.items() for na
 UNIQUE = {json.dumps(asdict(STUDIES[s][a])):k for k,(s,a) in reversed(ARMS.items())}.values()
 
 def setup(study, folder, out, **more):
-    given = dict(budget='tiny', arms=None, vgg=None, workers=0) | SHORT | more
+    given = dict(budget='tiny', arms=None, plain=False, precision='fp32', vgg=None, workers=0) | SHORT | more
     s = ablation._study(study, folder, out, **given)
     ablation._open(s)
     return s
@@ -32,11 +32,11 @@ class Witness(Callback):
         if self.training: self.seen.append((self.position['phase'], self.xb[1].sum().item(), self.yb[0].sum().item()))
     def moved(self): return {k.split('.')[0] for k,v in self.model.state_dict().items() if k.endswith('weight') and not torch.equal(v, self.before[k])}
 
-def played(study, name, folder, out, e_lbp=1, e_joint=1):
-    s = setup(study, folder, out)
+def played(study, name, folder, out, e_lbp=1, e_joint=1, **more):
+    s = setup(study, folder, out, **more)
     learn = ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
     learn.add_cb(Witness())
-    ablation._fit(learn, s.arms[name], e_lbp, e_joint)
+    ablation._fit(learn, s.arms[name], e_lbp, e_joint, s.ground.decay)
     return learn,s
 
 @pytest.mark.parametrize('key', UNIQUE)
@@ -143,10 +143,10 @@ def test_the_leak_is_shut_where_the_hole_is_unknown(leak, folder):
 
 # numbers
 
-def test_interval_is_students_where_pictures_agree():
+def test_interval_is_students_where_pictures_or_seeds_agree():
     d = np.array([.3,-.1,.5,.2])[:,None].repeat(6, 1)
     want = stats.ttest_1samp(d[:,0], 0).confidence_interval()
-    assert np.allclose(paired_interval(d), [d.mean(),want.low,want.high])
+    for throws in (d, d.T): assert np.allclose(paired_interval(throws), [d.mean(),want.low,want.high]) # four seeds; four pictures
 
 def test_interval_of_one_seed_is_not_made_up():
     mean,low,high = paired_interval(np.array([[1.,2.]]))
@@ -184,6 +184,20 @@ def told(capsys, code, *args):
 def test_mistakes_are_one_sentence_and_cost_nothing(args, code, words, folder, tmp_path, capsys):
     assert words in told(capsys, code, 'ablate', *[folder if o=='FOLDER' else o for o in args], '-o', tmp_path/'out', '--device', 'cpu')
     assert not (tmp_path/'out').exists()
+
+def test_plain_ground_has_no_game_and_a_smooth_hole(folder, tmp_path):
+    plain,paper = (played('multi-level', 'both', folder, tmp_path/str(o), 1, 4, plain=o)[0] for o in (True,False))
+    assert not [k for _,k in plain.witness.terms if k[0] in 'ad'] and {(1,'m1'),(1,'r1'),(2,'m2'),(2,'r2')}<=set(plain.witness.terms)
+    assert plain.witness.moved()=={'g1','g2'} and paper.witness.moved()=={'g1','g2','d2'}
+    assert (plain.net.config['hole_value'],paper.net.config['hole_value'])==('smooth',1.)
+    assert plain.recorder.lrs[-1]<.5*plain.recorder.lrs[0] and len(set(paper.recorder.lrs))==1
+    assert plain.witness.seen==paper.witness.seen # the same pictures and holes
+
+def test_arms_on_plain_ground_load(folder, tmp_path):
+    table = quiet('leak', folder, tmp_path/'out', plain=True, precision='bf16')
+    assert set(table.arm)==set(STUDIES['leak'])
+    for name in ('hole-blind','leaky'): assert load_net(tmp_path/f'out/runs/{name}_0').config['hole_value']=='smooth'
+    with pytest.raises(InpaintError, match='plain = True, but now plain = False'): quiet('leak', folder, tmp_path/'out', precision='bf16')
 
 def test_an_output_among_the_pictures_is_refused(folder, capsys):
     before = sorted(folder.rglob('*'))

@@ -9,7 +9,8 @@ from lbp_inpaint.cli import main
 from lbp_inpaint.core import PictureError, read_image
 from lbp_inpaint.files import fill
 from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import CELL, Inpainter, hole_windows, masked_resize, seam_score
+from lbp_inpaint.inference import CELL, Inpainter, hole_windows, masked_resize
+from lbp_inpaint.seams import seam_score
 from lbp_inpaint.masks import irregular_mask
 from lbp_inpaint.pictures import Picture
 
