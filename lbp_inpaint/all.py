@@ -7,8 +7,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/21_all.ipynb #98156def
-from . import core, lbp, guidance, masks, data, sets, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, card, learner, convert, pictures, detail, inference, files, evaluate as _evaluate, ablation, recipes
+# %% ../nbs/21_all.ipynb #c4c1f71b
+from . import core, lbp, guidance, masks, data, sets, layers, attention, attentions, generator, discriminator, losses, metrics, turns, steps, processes, runs, card, learner, convert, pictures, detail, seams, inference, files, evaluate as _evaluate, ablation, recipes
 from .core import *
 from .lbp import *
 from .guidance import *
@@ -31,11 +31,12 @@ from .learner import *
 from .convert import *
 from .pictures import *
 from .detail import *
+from .seams import *
 from .inference import *
 from .files import *
 from .evaluate import *
 from .ablation import *
 from .recipes import *
 
-# %% ../nbs/21_all.ipynb #92d56204
-__all__ = [name for module in (core,lbp,guidance,masks,data,sets,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,card,learner,convert,pictures,detail,inference,files,_evaluate,ablation,recipes) for name in module.__all__]
+# %% ../nbs/21_all.ipynb #b0ad5abf
+__all__ = [name for module in (core,lbp,guidance,masks,data,sets,layers,attention,attentions,generator,discriminator,losses,metrics,turns,steps,processes,runs,card,learner,convert,pictures,detail,seams,inference,files,_evaluate,ablation,recipes) for name in module.__all__]

@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'COMMANDS', 'demo', 'main']
 
-# %% ../nbs/20_cli.ipynb #399c1a04
+# %% ../nbs/20_cli.ipynb #028fc05d
 import argparse, contextlib, inspect, signal, sys, threading, warnings
 from typing import Annotated
 import torch
@@ -22,6 +22,7 @@ from .metrics import *
 from .learner import train
 from .convert import *
 from .pictures import *
+from .seams import *
 from .inference import *
 from .files import *
 from .evaluate import *
