@@ -117,7 +117,13 @@ def _loaders(arm, seed, s):
     train,watch = cls(s.train, 256, random_mask, seed, True, s.bad),cls(s.test[:4], 256, _centre, 0, False, s.bad)
     return InpaintDataLoaders(_SomeDL(train, bs=s.b.bs, shuffle=True, num_workers=s.workers, n=s.b.steps*s.b.bs), InpaintDL(watch, bs=1, num_workers=0), path=s.out, device=s.device)
 
-# %% ../nbs/15_ablation.ipynb #0cdd29e4
+# %% ../nbs/15_ablation.ipynb #a2b63619
+def _begin_with(net, start, arm):
+    "Give `net` the weights of the network `start`"
+    try: net.load_state_dict(start.state_dict())
+    except RuntimeError: raise InpaintError(f'The arm {arm} has other layers than the weights given, so it cannot begin with them; leave it out with --arms, or leave --pretrained away.') from None
+
+# %% ../nbs/15_ablation.ipynb #f5f07f5f
 def _learner(arm, seed, run, s):
     "A learner for an arm, taken up where its run was left"
     set_seed(seed)
@@ -125,6 +131,7 @@ def _learner(arm, seed, run, s):
     off = {} if s.vgg or s.b.name=='full' else dict(lambda_p=0., lambda_s=0.)
     cbs = [TurnPrecision(s.precision), FiniteSteps(), Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))]
     learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.ground.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
+    if s.start: _begin_with(learn.net, s.start, run.name.rpartition('_')[0])
     learn.resume(run)
     return learn
 
@@ -235,7 +242,7 @@ def paired_interval(
     half = np.sqrt(sum(stats.t.ppf(.975, n-1)**2*d.mean(axis).var(ddof=1)/n for axis,n in ((1,s),(0,p)) if n>1))
     return float(d.mean()),float(d.mean()-half),float(d.mean()+half)
 
-# %% ../nbs/15_ablation.ipynb #8094cacb
+# %% ../nbs/15_ablation.ipynb #091c954c
 def _summary(records, arms, holes):
     "Long table: means and spreads by arm, hole and metric; each arm's lead over the first"
     df = pd.DataFrame([dict(arm=name, seed=seed, **row) for (name,seed),r in records.items() for row in r['rows']])
@@ -250,9 +257,9 @@ def _summary(records, arms, holes):
                 res.append(dict(hole=hole, arm=a, metric=metric, over=over, mean=v.mean(), spread=v.mean(1).std(ddof=1) if len(v)>1 else float('nan'), difference=lead, low=low, high=high))
     return pd.DataFrame(res)
 
-def _mean_colour(s):
-    "Hole -> PSNR in the hole, where it is filled with the mean colour: what no learning at all would have"
-    return {h:statistics.mean(psnr(mean_colour(image, mask)[None], truth[None], mask[None]).item() for image,mask,truth in (ds[i] for i in range(len(ds)))) for h,ds in s.buckets.items()}
+def _unlearned(fill, s):
+    "Hole -> PSNR in the hole of a `fill` that learns nothing"
+    return {h:statistics.mean(psnr(fill(image, mask)[None], truth[None], mask[None]).item() for image,mask,truth in (ds[i] for i in range(len(ds)))) for h,ds in s.buckets.items()}
 
 def _costs(records, arms):
     def median(a, k): return statistics.median(r[k] for (name,_),r in records.items() if name==a)
@@ -301,20 +308,21 @@ def _sheet(s, seed):
         columns[name] = fills
     return picture_grid({k:F.avg_pool2d(v, 2) for k,v in columns.items()})
 
-# %% ../nbs/15_ablation.ipynb #6dbd2ac1
-def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, vgg, workers, device, **given):
+# %% ../nbs/15_ablation.ipynb #edd8da36
+def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, pretrained, vgg, workers, device, **given):
     "All that the runs of a study share"
     arms,out = find_study(name, arms),Path(out)
     if seeds<1 or workers<0 or not holes: raise InpaintError('These settings cannot be studied with; seeds must be at least 1, workers not negative, and holes not empty.')
     if Path(folder).resolve() in (out.resolve(), *out.resolve().parents): raise InpaintError(f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; choose another place.')
-    device = device or best_device()
+    device,start = device or best_device(),load_net(find_weights(pretrained)) if pretrained else None
+    if start: given['nf'] = start.config['nf']
     dls = InpaintDataLoaders.from_folder(folder, device=device)
     b = _budget(budget, len(dls.train_ds), len(dls.valid_ds), **given)
     dls.check_pictures()
     test = [dls.valid_ds.files[i*len(dls.valid_ds)//b.pictures] for i in range(b.pictures)]
-    settings = dict(study=name, data=data_digest(dls), trained_on=len(dls.train_ds), holes=list(holes), plain=plain, precision=precision, vgg=vgg and Path(vgg).name, lbp_inpaint=lbp_inpaint.__version__, **vars(b))
+    settings = dict(study=name, data=data_digest(dls), trained_on=len(dls.train_ds), holes=list(holes), plain=plain, precision=precision, pretrained=pretrained and Path(pretrained).name, vgg=vgg and Path(vgg).name, lbp_inpaint=lbp_inpaint.__version__, **vars(b))
     def run_folder(arm, seed): return out/'runs'/f'{re.sub("[^a-z0-9]+", "-", arm.lower())}_{seed}'
-    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), ground=_grounds[plain], precision=precision, vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
+    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), ground=_grounds[plain], precision=precision, start=start, vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
         buckets={h:HoledPictures(test, h, 256, 0) for h in holes}, folder=run_folder, runs=len(arms)*seeds)
     s.done = lambda: sum((run_folder(a, i)/'record.json').is_file() for a in arms for i in s.seeds)
     return s
@@ -329,7 +337,7 @@ def _open(s):
         except InpaintError as e: raise InpaintError(f'{s.out} holds another study: {e}') from None
     else: write_file(file, (json.dumps(s.settings, indent=1)+'\n').encode())
 
-# %% ../nbs/15_ablation.ipynb #8519986d
+# %% ../nbs/15_ablation.ipynb #5aba4ffd
 def _picture(draw):
     "JPEG bytes of what `draw` writes into a file"
     buffer = io.BytesIO()
@@ -340,16 +348,17 @@ def _report(s):
     "Write table, results, curves and sheet; the table"
     records = {(a,i):_record(a, i, s) for a in s.arms for i in s.seeds}
     table,costs,curves = _summary(records, s.arms, s.buckets),_costs(records, s.arms),_curves(records, s.arms, s)
-    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=hardware(), torch=torch.__version__, mean_colour=_mean_colour(s), costs=costs, curves=curves, table=table.round(4).to_dict('records'))
+    results = dict(settings=s.settings, seeds=len(s.seeds), hardware=hardware(), torch=torch.__version__, unlearned={f'{k} fill':_unlearned(CLASSICAL[k], s) for k in ('mean','smooth')}, costs=costs, curves=curves, table=table.round(4).to_dict('records'))
     write_file(s.out/'table.csv', table.to_csv(index=False).encode())
     write_file(s.out/'results.json', (json.dumps(results).replace('NaN', 'null')+'\n').encode())
     fig = study_curves(curves)
     write_file(s.out/'curves.jpg', _picture(lambda f: fig.savefig(f, format='jpeg', dpi=90)))
     plt.close(fig)
     write_file(s.out/'sheet.jpg', _picture(lambda f: _sheet(s, 0).save(f, 'JPEG', quality=85)))
-    return table,f'{study_text(table, costs)}\n\nFor scale: the mean colour in the hole has {", ".join(f"{v:.2f} dB ({h})" for h,v in results["mean_colour"].items())}.'
+    scale = (f'{k} {", ".join(f"{v:.2f} dB ({h})" for h,v in values.items())}' for k,values in results['unlearned'].items())
+    return table,f'{study_text(table, costs)}\n\nFor scale, in the hole and without learning: {"; ".join(scale)}.'
 
-# %% ../nbs/15_ablation.ipynb #44f8bf3c
+# %% ../nbs/15_ablation.ipynb #1f71f611
 def ablate(
     name:str,            # Name of the study, one of `STUDIES`
     data,                # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
@@ -357,20 +366,22 @@ def ablate(
     budget:str='tiny',   # 'tiny', 'small' or 'full'
     seeds:int=3,         # Trainings of each arm, from seeds 0, 1, 2...
     arms:list=None,      # Names of some arms only; the paper's is always among them
-    nf:int=None,         # Width of the networks, instead of the budget's
+    nf:int=None,         # Width of the networks, instead of the budget's; that of `pretrained`, where it is given
     bs:int=None,         # Batch size, instead of the budget's
     n_lbp:int=None,      # Pictures seen in phase 1, instead of the budget's
     n_joint:int=None,    # Pictures seen in phase 2, instead of the budget's
+    lr:float=None,       # Learning rate of Adam, instead of the budget's
     pictures:int=None,   # Pictures to score, instead of the budget's
     holes:list=('centre','20-30'), # 'centre', the paper's, and ranges of percent such as '20-30'
     plain:bool=False,    # Vary a plainer training instead of the paper's: no discriminators, reconstruction by PSNR, a smooth hole, a falling learning rate
     precision:str='fp32', # Of the forward passes: 'fp32', 'bf16', 'fp16'
+    pretrained:str=None, # Begin with these weights: a name such as 'small', or a folder written by `train`
     vgg:str=None,        # File of VGG weights: train with Eqs. 6 and 7, which the budgets tiny and small do without otherwise
     workers:int=0,       # Processes that load pictures
     device:str=None,     # 'cpu', 'cuda', 'mps'; the fastest there is without it
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and `Stopped` where it was asked to stop
     "Train and score the arms of a study; prints a table and writes it to `out`."
-    s = _study(name, data, out, budget, seeds, arms, holes, plain, precision, vgg, workers, device, nf=nf, bs=bs, n_lbp=n_lbp, n_joint=n_joint, pictures=pictures)
+    s = _study(name, data, out, budget, seeds, arms, holes, plain, precision, pretrained, vgg, workers, device, nf=nf, bs=bs, n_lbp=n_lbp, n_joint=n_joint, lr=lr, pictures=pictures)
     _open(s)
     for i in s.seeds:
         for arm in s.arms:

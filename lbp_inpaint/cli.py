@@ -123,11 +123,11 @@ def _convert(
     convert_release(lbp, image, Out)
     print(f'The weights are in {Out}; use them with: lbp-inpaint fill PICTURE MASK --weights {Out} -o OUT')
 
-# %% ../nbs/20_cli.ipynb #0ff9b989
+# %% ../nbs/20_cli.ipynb #cd0f46e2
 @delegates(evaluate, but=['out','methods','holes','sets'])
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
-    methods:_Names=None, # Names out of mean, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
+    methods:_Names=None, # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
     Out:str='evaluation', # Folder for table.csv, results.json, sheet.png and values.jsonl

@@ -8,7 +8,7 @@ from lbp_inpaint import ablation
 from lbp_inpaint.ablation import STUDIES, Arm, Living, ablate, find_study, paired_interval, study_text
 from lbp_inpaint.cli import main
 from lbp_inpaint.core import InpaintError, composite
-from lbp_inpaint.generator import load_net
+from lbp_inpaint.generator import InpaintNet, load_net, save_net
 from lbp_inpaint.learner import Stopped
 from lbp_inpaint.metrics import psnr
 
@@ -17,7 +17,7 @@ ARMS = {f'{study}: {name}':(study,name) for study,arms in STUDIES.items() for na
 UNIQUE = {json.dumps(asdict(STUDIES[s][a])):k for k,(s,a) in reversed(ARMS.items())}.values()
 
 def setup(study, folder, out, **more):
-    given = dict(budget='tiny', arms=None, plain=False, precision='fp32', vgg=None, workers=0) | SHORT | more
+    given = dict(budget='tiny', arms=None, plain=False, precision='fp32', pretrained=None, vgg=None, workers=0) | SHORT | more
     s = ablation._study(study, folder, out, **given)
     ablation._open(s)
     return s
@@ -198,6 +198,30 @@ def test_arms_on_plain_ground_load(folder, tmp_path):
     assert set(table.arm)==set(STUDIES['leak'])
     for name in ('hole-blind','leaky'): assert load_net(tmp_path/f'out/runs/{name}_0').config['hole_value']=='smooth'
     with pytest.raises(InpaintError, match='plain = True, but now plain = False'): quiet('leak', folder, tmp_path/'out', precision='bf16')
+
+def test_arms_begin_with_the_weights_given(folder, tmp_path):
+    net = InpaintNet(2, hole_value='smooth')
+    save_net(net, tmp_path/'weights')
+    s = setup('attention', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'), lr=3e-4)
+    assert s.b.nf==2 and s.b.lr==3e-4 and s.settings['pretrained']=='weights'
+    for name in ('ours','none','contextual','not itself'):
+        learn = ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
+        for k,v in learn.net.state_dict().items(): assert torch.equal(v, net.state_dict()[k])
+        assert learn.lr==3e-4 and learn.net.config.get('attention', 'ours')==STUDIES['attention'][name].net.get('attention', 'ours')
+    for name in ('shift','release'):
+        with pytest.raises(InpaintError, match=f'The arm {name} has other layers'): ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
+    with pytest.raises(InpaintError, match="pretrained = 'weights', but now pretrained = None"): setup('attention', folder, tmp_path/'out', plain=True, nf=2, lr=3e-4)
+
+def test_a_resumed_run_does_not_begin_anew(folder, tmp_path):
+    net = InpaintNet(2, hole_value='smooth')
+    save_net(net, tmp_path/'weights')
+    def learner():
+        s = setup('multi-level', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'))
+        return ablation._learner(s.arms['both'], 0, s.folder('both', 0), s)
+    learn = learner()
+    ablation._fit(learn, STUDIES['multi-level']['both'], 1, 1, .7)
+    after = learner().net.state_dict()
+    assert all(torch.equal(v, after[k]) for k,v in learn.net.state_dict().items()) and any(not torch.equal(v, after[k]) for k,v in net.state_dict().items())
 
 def test_an_output_among_the_pictures_is_refused(folder, capsys):
     before = sorted(folder.rglob('*'))
