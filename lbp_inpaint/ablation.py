@@ -123,15 +123,15 @@ def _begin_with(net, start, arm):
     try: net.load_state_dict(start.state_dict())
     except RuntimeError: raise InpaintError(f'The arm {arm} has other layers than the weights given, so it cannot begin with them; leave it out with --arms, or leave --pretrained away.') from None
 
-# %% ../nbs/15_ablation.ipynb #f5f07f5f
+# %% ../nbs/15_ablation.ipynb #baec523a
 def _learner(arm, seed, run, s):
     "A learner for an arm, taken up where its run was left"
     set_seed(seed)
     config = dict(arm=asdict(arm), seed=seed, **s.settings)
     off = {} if s.vgg or s.b.name=='full' else dict(lambda_p=0., lambda_s=0.)
     cbs = [TurnPrecision(s.precision), FiniteSteps(), Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))]
-    learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.ground.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
-    if s.start: _begin_with(learn.net, s.start, run.name.rpartition('_')[0])
+    learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
+    if s.start: _begin_with(learn.net, s.start, next(k for k,v in s.arms.items() if v is arm))
     learn.resume(run)
     return learn
 
@@ -184,7 +184,7 @@ def cost(
         times.append(time.perf_counter()-start)
     return dict(ms=1e3*statistics.median(times), MB=alive.peak/1e6)
 
-# %% ../nbs/15_ablation.ipynb #bf7d8feb
+# %% ../nbs/15_ablation.ipynb #0296316b
 @torch.no_grad()
 def _fill(net, arm, image, mask, truth, device):
     "(map, fill) of one item, on the CPU"
@@ -204,7 +204,7 @@ def _weights(name, seed, s):
     arm = s.arms[name]
     net = load_net(s.folder(arm.weights_of or name, seed))
     if not arm.weights_of: return net.to(s.device)
-    new = InpaintNet(s.b.nf, **{**s.ground.net, **arm.net})
+    new = InpaintNet(s.b.nf, **{**s.net, **arm.net})
     new.load_state_dict(net.state_dict())
     return new.eval().to(s.device)
 
@@ -308,21 +308,22 @@ def _sheet(s, seed):
         columns[name] = fills
     return picture_grid({k:F.avg_pool2d(v, 2) for k,v in columns.items()})
 
-# %% ../nbs/15_ablation.ipynb #edd8da36
+# %% ../nbs/15_ablation.ipynb #31df283f
 def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, pretrained, vgg, workers, device, **given):
     "All that the runs of a study share"
     arms,out = find_study(name, arms),Path(out)
     if seeds<1 or workers<0 or not holes: raise InpaintError('These settings cannot be studied with; seeds must be at least 1, workers not negative, and holes not empty.')
     if Path(folder).resolve() in (out.resolve(), *out.resolve().parents): raise InpaintError(f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; choose another place.')
     device,start = device or best_device(),load_net(find_weights(pretrained)) if pretrained else None
-    if start: given['nf'] = start.config['nf']
+    net = _grounds[plain].net
+    if start: given['nf'],net = start.config['nf'],{k:start.config[k] for k in ('threshold','border','hole_value')}
     dls = InpaintDataLoaders.from_folder(folder, device=device)
     b = _budget(budget, len(dls.train_ds), len(dls.valid_ds), **given)
     dls.check_pictures()
     test = [dls.valid_ds.files[i*len(dls.valid_ds)//b.pictures] for i in range(b.pictures)]
     settings = dict(study=name, data=data_digest(dls), trained_on=len(dls.train_ds), holes=list(holes), plain=plain, precision=precision, pretrained=pretrained and Path(pretrained).name, vgg=vgg and Path(vgg).name, lbp_inpaint=lbp_inpaint.__version__, **vars(b))
     def run_folder(arm, seed): return out/'runs'/f'{re.sub("[^a-z0-9]+", "-", arm.lower())}_{seed}'
-    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), ground=_grounds[plain], precision=precision, start=start, vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
+    s = SimpleNamespace(arms=arms, out=out, b=b, seeds=range(seeds), ground=_grounds[plain], net=net, precision=precision, start=start, vgg=vgg, workers=workers, device=device, settings=settings, train=dls.train_ds.files, test=test, bad=dls.train_ds.bad,
         buckets={h:HoledPictures(test, h, 256, 0) for h in holes}, folder=run_folder, runs=len(arms)*seeds)
     s.done = lambda: sum((run_folder(a, i)/'record.json').is_file() for a in arms for i in s.seeds)
     return s

@@ -212,6 +212,13 @@ def test_arms_begin_with_the_weights_given(folder, tmp_path):
         with pytest.raises(InpaintError, match=f'The arm {name} has other layers'): ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
     with pytest.raises(InpaintError, match="pretrained = 'weights', but now pretrained = None"): setup('attention', folder, tmp_path/'out', plain=True, nf=2, lr=3e-4)
 
+def test_arms_keep_the_kind_of_hole_and_map_of_the_weights_given(folder, tmp_path):
+    save_net(InpaintNet(2, hole_value='smooth', threshold='ge'), tmp_path/'weights')
+    s = setup('leak', folder, tmp_path/'out', pretrained=str(tmp_path/'weights'))
+    for name in ('hole-blind','leaky'):
+        config = ablation._learner(s.arms[name], 0, s.folder(name, 0), s).net.config
+        assert (config['hole_value'],config['threshold'])==('smooth','ge')
+
 def test_a_resumed_run_does_not_begin_anew(folder, tmp_path):
     net = InpaintNet(2, hole_value='smooth')
     save_net(net, tmp_path/'weights')
