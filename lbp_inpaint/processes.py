@@ -7,16 +7,17 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/processes.html.md"""
 # %% auto #0
 __all__ = ['process_group', 'SyncGrads']
 
-# %% ../nbs/10b_processes.ipynb #bfd5a72c
+# %% ../nbs/10b_processes.ipynb #f806e70d
 import signal, threading
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from fastai.basics import *
 from fastai.callback.progress import ProgressCallback
 from .core import *
 from .turns import *
 
-# %% ../nbs/10b_processes.ipynb #4cab02ec
+# %% ../nbs/10b_processes.ipynb #bde28905
 @contextmanager
 def process_group(
     minutes:float=10, # How long a process waits for the others before it gives up
@@ -25,6 +26,7 @@ def process_group(
     if num_distrib()<=1 or torch.distributed.is_initialized(): yield; return
     cuda = torch.cuda.is_available()
     if cuda: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    import_module('torch.distributed.nn.functional') # keeps the group that is there when it is imported: none yet
     torch.distributed.init_process_group('nccl' if cuda else 'gloo', timeout=timedelta(minutes=minutes))
     try: yield
     except BaseException: # once one process has failed, the launcher ends all of them: the reason must be told before
