@@ -419,7 +419,7 @@ def ddp(tmp, n, rng):
         except Exception as e: yield i, False, repr(e)
 
 CHECKS = {'kill':(kill,60,2), 'resume-exact':(resume_exact,20,2), 'kill-save':(kill_save,200,20), 'disk-full':(disk_full,20,2), 'signals':(signals,40,5), 'bad-pictures':(bad_pictures,1000,100),
-    'nan':(nan,120,12), 'config-change':(config_change,24,24), 'workers':(workers,3,2), 'soak':(soak,20000,400), 'ddp':(ddp,6,3)}
+    'nan':(nan,120,12), 'config-change':(config_change,len(CHANGES),len(CHANGES)), 'workers':(workers,3,2), 'soak':(soak,20000,400), 'ddp':(ddp,6,3)}
 
 def check(name, n=None, seed=0, quick=False):
     "Run a check; the line about it"
