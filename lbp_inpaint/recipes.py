@@ -31,7 +31,7 @@ class Recipe:
     within:float=.3 # How far from `reached` another machine may end, dB
     limits:tuple=() # Sentences on where such weights fail
 
-# %% ../nbs/17_recipes.ipynb #29d1a02d
+# %% ../nbs/17_recipes.ipynb #b7d698d2
 _shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
 _always = dict(n_lbp=0, precision='bf16', ema=.999, lambda_m=0.)
 
@@ -40,7 +40,7 @@ def _by_psnr(epochs, bs, lr): return dict(psnr_loss=True, **_by_error(epochs, bs
 def _by_eye(epochs, bs, lr): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000., lambda_a=.05, saturating=False, vgg_size=96, **_always)
 
 RECIPES = dict(
-    small=Recipe('such as come with the package, for any computer', _shipped, dict(nf=16, hole_value='smooth'), (_by_psnr(30, 4, 2e-3),), 'one CPU core, an hour and a quarter',
+    small=Recipe('such as come with the package, for any computer', _shipped, dict(nf=16, hole_value='smooth'), (dict(half=True, **_by_psnr(30, 4, 2e-3)),), 'one CPU core, an hour and a quarter',
         dict(zip(HOLES, (23.00,26.86,24.32,22.58,21.18))), limits=(
             'Trained for a short time on few photographs, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.',
