@@ -308,7 +308,7 @@ def _sheet(s, seed):
         columns[name] = fills
     return picture_grid({k:F.avg_pool2d(v, 2) for k,v in columns.items()})
 
-# %% ../nbs/15_ablation.ipynb #31df283f
+# %% ../nbs/15_ablation.ipynb #50f5bf2a
 def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, pretrained, vgg, workers, device, **given):
     "All that the runs of a study share"
     arms,out = find_study(name, arms),Path(out)
@@ -316,7 +316,7 @@ def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, pret
     if Path(folder).resolve() in (out.resolve(), *out.resolve().parents): raise InpaintError(f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; choose another place.')
     device,start = device or best_device(),load_net(find_weights(pretrained)) if pretrained else None
     net = _grounds[plain].net
-    if start: given['nf'],net = start.config['nf'],{k:start.config[k] for k in ('threshold','border','hole_value')}
+    if start: given['nf'],net = start.config['nf'],{k:start.config[k] for k in ('threshold','border','hole_value','resize_conv') if k in start.config}
     dls = InpaintDataLoaders.from_folder(folder, device=device)
     b = _budget(budget, len(dls.train_ds), len(dls.valid_ds), **given)
     dls.check_pictures()

@@ -22,7 +22,7 @@ from .guidance import *
 from .attention import *
 from .attentions import *
 
-# %% ../nbs/06_generator.ipynb #ec3e90a8
+# %% ../nbs/06_generator.ipynb #c92dec2c
 class UNet(nn.Module):
     "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1] and the outputs of its 16 convolutions; H and W are multiples of 256."
     def __init__(self,
@@ -31,14 +31,15 @@ class UNet(nn.Module):
         nf:int=64,      # Width: filters of Layer 1
         attention=None, # Layer (features, mask) -> features, before `layer`'s deconvolution; `grows` times as many, where it says so
         layer:int=13,   # Where the attention sits, 9 to 14; at 256 pixels Layers 12, 13 and 14 work on 16x16, 32x32 and 64x64 cells
+        resize:bool=False, # Double by `ResizeConv` instead of transposed convolutions?
     ):
         super().__init__()
         n = [nf*k for k in (1,2,4,8,8,8,8,8)]
         wide = [2*k for k in n[6:0:-1]] # into Layers 9-14: the layer before and its skip
         wide[layer-9] = int(wide[layer-9]*getattr(attention, 'grows', 1))
         self.encoder = nn.ModuleList([conv(n_in,nf), *(down(a,b) for a,b in zip(n[:6],n[1:7])), down(n[6],n[7],norm=False)])      # Layers 1-7, 8's conv
-        self.decoder = nn.ModuleList([up(n[7],n[6]), *(up(a,b) for a,b in zip(wide,n[5::-1]))])                                   # Layer 8's deconv, 9-14
-        self.last = nn.Sequential(nn.ReLU(), deconv(2*nf,n_out), nn.Tanh())                                                       # Layer 15
+        self.decoder = nn.ModuleList([up(n[7],n[6],resize), *(up(a,b,resize) for a,b in zip(wide,n[5::-1]))])                                   # Layer 8's deconv, 9-14
+        self.last = nn.Sequential(nn.ReLU(), deconv(2*nf,n_out,resize), nn.Tanh())                                                       # Layer 15
         self.attention,self.layer = attention,layer
         init_weights(self)
 
@@ -57,15 +58,16 @@ class UNet(nn.Module):
         x = self.last(torch.cat([x, skips.pop()], 1))
         return x,[*feats,x]
 
-# %% ../nbs/06_generator.ipynb #7474d91f
+# %% ../nbs/06_generator.ipynb #f47ee9ad
 class LBPGenerator(nn.Module):
     "G1: completes the hole of an LBP map."
     def __init__(self,
         nf:int=64,      # Width: filters of Layer 1
         channels:int=1, # Of the map; an LBP map has one
+        resize:bool=False, # See `UNet`
     ):
         super().__init__()
-        self.unet = UNet(channels+1, channels, nf)
+        self.unet = UNet(channels+1, channels, nf, resize=resize)
 
     def forward(self,
         lbp,  # `(B,1,H,W)`, LBP map in [-1,1]
@@ -77,7 +79,7 @@ class LBPGenerator(nn.Module):
         out = composite(out, lbp, mask)
         return (out,feats) if features else out
 
-# %% ../nbs/06_generator.ipynb #c75c0032
+# %% ../nbs/06_generator.ipynb #4761f7d2
 class ImageGenerator(nn.Module):
     "G2: paints the hole of a picture, guided by a completed LBP map."
     def __init__(self,
@@ -86,10 +88,11 @@ class ImageGenerator(nn.Module):
         bgr:bool=False,   # Does the U-Net itself see and paint BGR, as the published one?
         layer:int=13,     # Where the attention sits, see `UNet`
         channels:int=1,   # Of the map that guides it
+        resize:bool=False, # See `UNet`
     ):
         super().__init__()
         self.bgr = bgr
-        self.unet = UNet(4+channels, 3, nf, SpatialAttention() if attention=='ours' else attention, layer)
+        self.unet = UNet(4+channels, 3, nf, SpatialAttention() if attention=='ours' else attention, layer, resize)
 
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]
@@ -130,18 +133,18 @@ def smooth_fill(
     for x,known in levels[::-1]: out = torch.lerp(F.interpolate(out, x.shape[2:], mode='bilinear'), x/known.clamp(min=1e-6), (4*known).clamp(max=1))
     return torch.where(mask.bool(), out, image)
 
-# %% ../nbs/06_generator.ipynb #109009a6
+# %% ../nbs/06_generator.ipynb #1473d177
 class PassOn(nn.Module):
     "Stage one with nothing to do."
     def forward(self, guide, mask, features=False): return (guide,[guide]) if features else guide
 
-def _stages(nf, attention, layer, guidance, top_t, include_self, bgr):
+def _stages(nf, attention, layer, guidance, top_t, include_self, bgr, resize):
     "(G1, G2)"
     if layer not in range(9, 15): raise ValueError(f'layer must be a whole number from 9 to 14, but {layer!r} came.')
     n,completes = guidance.channels,guidance.completes
-    return LBPGenerator(nf, n) if completes else PassOn(), ImageGenerator(nf, make_attention(attention, top_t, include_self), bgr, layer, n)
+    return LBPGenerator(nf, n, resize) if completes else PassOn(), ImageGenerator(nf, make_attention(attention, top_t, include_self), bgr, layer, n, resize)
 
-# %% ../nbs/06_generator.ipynb #60e05ee2
+# %% ../nbs/06_generator.ipynb #34fda036
 class InpaintNet(nn.Module):
     "G1 and G2: (picture, mask) -> (completed LBP map, filled picture)."
     def __init__(self,
@@ -155,15 +158,16 @@ class InpaintNet(nn.Module):
         attention:str=None,      # Name of the attention, see `make_attention`; the variant's without it
         layer:int=13,            # Layer of G2 that it sits in, 9 to 14; 13 in the paper
         guidance:str='lbp',      # Name of what G1 completes, see `find_guidance`
+        resize_conv:bool=False,  # Double by interpolation and convolution, see `ResizeConv`, where the paper has transposed convolutions?
     ):
         super().__init__()
         own,switches = _settings(variant, threshold=threshold, border=border, hole_value=hole_value)
         if not all(isinstance(o,int) and o>0 for o in (nf,top_t)): raise ValueError(f'nf and top_t must be whole numbers from 1, but {nf!r} and {top_t!r} came.')
         if variant!='paper' and guidance!='lbp': raise ValueError(f"The variant {variant} is guided by 'lbp' alone, but guidance {guidance!r} came.")
-        others = dict(attention=(attention or own,own), layer=(layer,13), guidance=(guidance,'lbp')) # noted where they differ, so that older files stay as they are
+        others = dict(attention=(attention or own,own), layer=(layer,13), guidance=(guidance,'lbp'), resize_conv=(bool(resize_conv),False)) # noted where they differ, so that older files stay as they are
         self.config = dict(nf=nf, top_t=top_t, include_self=include_self, **switches, variant=variant, **{k:v for k,(v,usual) in others.items() if v!=usual})
         self.guidance = find_guidance(guidance)
-        self.g1,self.g2 = _stages(nf, attention or own, layer, self.guidance, top_t, include_self, variant=='release')
+        self.g1,self.g2 = _stages(nf, attention or own, layer, self.guidance, top_t, include_self, variant=='release', resize_conv)
 
     def blank(self, image, mask):
         "`image` with `hole_value` in the hole"

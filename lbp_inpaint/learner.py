@@ -187,7 +187,7 @@ def fit_phases(self:InpaintLearner,
             else: self.fit(n, lr, cbs=cbs)
             if self.stopping or (self.asked and num_distrib()<=1): return
 
-# %% ../nbs/11_learner.ipynb #5b5e527d
+# %% ../nbs/11_learner.ipynb #92540c6c
 def needs_vgg(
     **settings # Of `Objectives`; its own defaults for those that are not given
 ) -> bool:
@@ -201,6 +201,7 @@ def inpaint_learner(
     nf:int=64,          # Width of generators and discriminators; the paper's is 64
     pretrained:str=None, # Start from these weights: a name such as 'small', or a folder written by `train`; `nf` is theirs then
     smooth_hole:bool=False, # Does G2 see colours of the surroundings in the hole, see `smooth_fill`? White without it, or what the pretrained weights are used to
+    resize_conv:bool=False, # Double by interpolation and convolution, see `ResizeConv`, instead of transposed convolutions? The latter without it, or what the pretrained weights are used to
     vgg:str=None,       # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
     lr:float=2e-4,      # Learning rate of Adam
     net_kwargs:dict=None, # Other arguments of `InpaintNet`
@@ -209,7 +210,8 @@ def inpaint_learner(
 ) -> InpaintLearner: # raises `WeightsError` where VGG is needed (`lambda_p` or `lambda_s` not 0) and cannot be had
     "A Learner that trains this paper's system on `dls`."
     net = load_net(find_weights(pretrained)) if pretrained else InpaintNet(nf, **(net_kwargs or {}))
-    if smooth_hole: net.config['hole_value'] = 'smooth'
+    switched = net.config | ({'hole_value':'smooth'} if smooth_hole else {}) | ({'resize_conv':True} if resize_conv else {})
+    if switched!=net.config: weights,net = net.state_dict(),InpaintNet(**switched); net.load_state_dict(weights)
     d1,d2 = (PatchDiscriminator(n, net.config['nf']) for n in (net.guidance.channels,3))
     vgg = VGGFeatures(vgg).to(dls.device) if needs_vgg(**kwargs) else None
     return InpaintLearner(dls, net, Objectives(net, d1, d2, vgg, **kwargs), lr=lr, cbs=cbs, path=path)

@@ -18,34 +18,34 @@ from .learner import *
 from .card import *
 from .evaluate import *
 
-# %% ../nbs/17_recipes.ipynb #f587950e
+# %% ../nbs/17_recipes.ipynb #653b9883
 @dataclass(frozen=True)
 class Recipe:
     "A training by name."
     what:str       # What the weights are for
     sets:tuple     # Names of the picture sets
-    net:dict       # Arguments of `InpaintNet`
     stages:tuple   # Settings of `train`, a dict for each stage; a stage starts from the weights of the one before
     takes:str      # Hardware and time, in words
     reached:dict   # Hole -> mean PSNR over held-out pictures, dB; empty where nobody has measured it
     within:float=.3 # How far from `reached` another machine may end, dB
     limits:tuple=() # Sentences on where such weights fail
 
-# %% ../nbs/17_recipes.ipynb #b7d698d2
+# %% ../nbs/17_recipes.ipynb #1764b07a
 _shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
 _always = dict(n_lbp=0, precision='bf16', ema=.999, lambda_m=0.)
 
+def _from_nothing(nf): return dict(nf=nf, smooth_hole=True)
 def _by_error(epochs, bs, lr, lambda_lbp=1.): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.8, lambda_lbp=lambda_lbp, lambda_p=0., lambda_s=0., lambda_a=0., **_always)
 def _by_psnr(epochs, bs, lr): return dict(psnr_loss=True, **_by_error(epochs, bs, lr, lambda_lbp=10.))
 def _by_eye(epochs, bs, lr): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000., lambda_a=.05, saturating=False, vgg_size=96, **_always)
 
 RECIPES = dict(
-    small=Recipe('such as come with the package, for any computer', _shipped, dict(nf=16, hole_value='smooth'), (dict(half=True, **_by_psnr(30, 4, 2e-3)),), 'one CPU core, an hour and a quarter',
+    small=Recipe('such as come with the package, for any computer', _shipped, (dict(half=True, **_from_nothing(16), **_by_psnr(30, 4, 2e-3)),), 'one CPU core, an hour and a quarter',
         dict(zip(HOLES, (23.00,26.86,24.32,22.58,21.18))), limits=(
             'Trained for a short time on few photographs, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.',
             'Faces in the training set are studio portraits of adults in front of a plain background; facades come from one region, many at dusk.')),
-    base=Recipe('full width, for a GPU', tuple(SETS)[3:], dict(nf=64, hole_value='smooth'), (_by_error(60, 16, 8e-4), _by_eye(60, 16, 4e-4)), 'one GPU; 57 PFLOP, 48 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
+    base=Recipe('full width, for a GPU', tuple(SETS)[3:], (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4)), _by_eye(60, 16, 4e-4)), 'one GPU; 57 PFLOP, 48 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
 
 def find_recipe(
     name:str, # One of `RECIPES`
@@ -61,7 +61,7 @@ def _compare(recipe, table):
     off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items() if abs(found[h]-v)>recipe.within]
     if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; look at the log and the pictures of the run.')
 
-# %% ../nbs/17_recipes.ipynb #7927d02b
+# %% ../nbs/17_recipes.ipynb #dd6ccea1
 LICENCE = "Apache-2.0, as the package; the photographs remain their authors'"
 
 def train_recipe(
@@ -78,7 +78,7 @@ def train_recipe(
     recipe,run = find_recipe(name),Path(run)
     files_of(recipe.sets, folder)
     for i,stage in enumerate(recipe.stages, 1):
-        start = dict(pretrained=run/f'stage{i-1}') if i>1 else dict(nf=recipe.net['nf'], net_kwargs={k:v for k,v in recipe.net.items() if k!='nf'})
+        start = dict(pretrained=run/f'stage{i-1}') if i>1 else {}
         if needs_vgg(**stage): start['vgg'] = vgg
         train(folder, run if i==len(recipe.stages) else run/f'stage{i}', sets=list(recipe.sets), workers=workers, every=every, minutes=minutes, device=device, seed=i-1, **start, **stage)
     table = evaluate(folder, run/'evaluation', [run, *classical()], sets=list(recipe.sets), vgg=vgg, device=device)

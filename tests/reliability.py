@@ -285,7 +285,7 @@ def nan(tmp, n, rng):
 
 CHANGES = [('workers',1,True), ('n-joint',3,True), ('every',7,True), ('minutes',3,True), ('half',None,True), ('moved',None,True),
     *((k,v,False) for k,v in {'nf':2, 'seed':1, 'bs':2, 'size':512, 'lr':1e-3, 'decay':.25, 'precision':'bf16', 'clip':2, 'ema':.99, 'lambda-m':1, 'lambda-r':1, 'lambda-a':1, 'lambda-lbp':0,
-        'valid-pct':.5, 'n-lbp':3, 'saturating':None, 'psnr-loss':None, 'smooth-hole':None, 'data':None, 'pretrained':'small'}.items())]
+        'valid-pct':.5, 'n-lbp':3, 'saturating':None, 'psnr-loss':None, 'smooth-hole':None, 'resize-conv':None, 'data':None, 'pretrained':'small'}.items())]
 
 def config_change(tmp, n, rng):
     "Settings changed between stop and resume: harmless ones go on and are told, harmful ones are refused with both values"
@@ -298,12 +298,12 @@ def config_change(tmp, n, rng):
         before = (run/'last.safetensors').read_bytes()
         if name=='moved': here = shutil.copytree(folder, tmp/'moved'/'elsewhere')
         if name=='data': here = shutil.copytree(folder, tmp/'data2'); shutil.copy(here/'train'/'0000.png', here/'train'/'zzz.png')
-        flags = {'half':['--half'], 'saturating':['--no-saturating'], 'psnr-loss':['--psnr-loss'], 'smooth-hole':['--smooth-hole']}.get(name, [])
+        flags = {'half':['--half'], 'saturating':['--no-saturating'], 'psnr-loss':['--psnr-loss'], 'smooth-hole':['--smooth-hole'], 'resize-conv':['--resize-conv']}.get(name, [])
         given = {**SETTINGS, **more}
         code = wait(start(lambda: main(['train', str(here), '-o', str(run), *(str(o) for k,v in given.items() for o in (f'--{k}',v)), *flags]), out))
         text,key = out.read_text(),{'moved':'folder','half':'half','smooth-hole':'hole_value'}.get(name, name.replace('-','_'))
         told = f'{key} is now' in text
-        refused = code==1 and (run/'last.safetensors').read_bytes()==before and text.count(key)>=(1 if name in ('nf','pretrained','n-lbp') else 2)
+        refused = code==1 and (run/'last.safetensors').read_bytes()==before and text.count(key)>=(1 if name in ('nf','pretrained','n-lbp','resize-conv') else 2)
         yield i, not traced(out) and (code==0 and told if harmless else refused), f'{name}: exit {code}, {text.splitlines()[-1:]}'
 
 def workers(tmp, n, rng):
