@@ -7,13 +7,13 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/recipes.html.md"""
 # %% auto #0
 __all__ = ['RECIPES', 'LICENCE', 'Recipe', 'find_recipe', 'train_recipe']
 
-# %% ../nbs/17_recipes.ipynb #7c18f9e7
+# %% ../nbs/17_recipes.ipynb #06733890
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from .core import *
 from .sets import *
-from .generator import *
+from .losses import *
 from .learner import *
 from .card import *
 from .evaluate import *
@@ -30,7 +30,7 @@ class Recipe:
     within:float=.3 # How far from `reached` another machine may end, dB
     limits:tuple=() # Sentences on where such weights fail
 
-# %% ../nbs/17_recipes.ipynb #1764b07a
+# %% ../nbs/17_recipes.ipynb #4112fe8e
 _shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
 _always = dict(n_lbp=0, precision='bf16', ema=.999, lambda_m=0.)
 
@@ -45,7 +45,7 @@ RECIPES = dict(
             'Trained for a short time on few photographs, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.',
             'Faces in the training set are studio portraits of adults in front of a plain background; facades come from one region, many at dusk.')),
-    base=Recipe('full width, for a GPU', tuple(SETS)[3:], (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4)), _by_eye(60, 16, 4e-4)), 'one GPU; 57 PFLOP, 48 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
+    base=Recipe('full width, for a GPU', tuple(SETS)[3:], (dict(resize_conv=True, **_from_nothing(64), **_by_error(60, 16, 8e-4)), _by_eye(60, 16, 4e-4)), 'one GPU; 57 PFLOP, 48 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
 
 def find_recipe(
     name:str, # One of `RECIPES`
@@ -61,7 +61,7 @@ def _compare(recipe, table):
     off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items() if abs(found[h]-v)>recipe.within]
     if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; look at the log and the pictures of the run.')
 
-# %% ../nbs/17_recipes.ipynb #dd6ccea1
+# %% ../nbs/17_recipes.ipynb #5909f9d7
 LICENCE = "Apache-2.0, as the package; the photographs remain their authors'"
 
 def train_recipe(
@@ -77,6 +77,7 @@ def train_recipe(
     "Train by a recipe, evaluate, and write the model card; raises as `train` and `evaluate` do."
     recipe,run = find_recipe(name),Path(run)
     files_of(recipe.sets, folder)
+    if any(needs_vgg(**stage) for stage in recipe.stages): VGGFeatures(vgg)
     for i,stage in enumerate(recipe.stages, 1):
         start = dict(pretrained=run/f'stage{i-1}') if i>1 else {}
         if needs_vgg(**stage): start['vgg'] = vgg
