@@ -195,6 +195,10 @@ def needs_vgg(
     defaults = {k:p.default for k,p in inspect.signature(Objectives.__init__).parameters.items()}
     return any(settings.get(k, defaults[k]) for k in ('lambda_p','lambda_s'))
 
+def _some_pictures(ds, n):
+    "`n` of the pictures of `ds`, or all if there are fewer, evenly spread"
+    return torch.stack([ds[i][2] for i in sorted({k*len(ds)//n for k in range(n)})])
+
 @delegates(Objectives, but=['net','d1','d2','vgg'])
 def inpaint_learner(
     dls,                # `InpaintDataLoaders`
@@ -203,6 +207,7 @@ def inpaint_learner(
     smooth_hole:bool=False, # Does G2 see colours of the surroundings in the hole, see `smooth_fill`? White without it, or what the pretrained weights are used to
     resize_conv:bool=False, # Double by interpolation and convolution, see `ResizeConv`, instead of transposed convolutions? The latter without it, or what the pretrained weights are used to
     vgg:str=None,       # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
+    vgg_unit:int=None,  # Measure its features in units of their mean over so many training pictures? Then `lambda_p` and `lambda_s` mean the same for every VGG
     lr:float=2e-4,      # Learning rate of Adam
     net_kwargs:dict=None, # Other arguments of `InpaintNet`
     cbs=None, path=None,  # As in fastai's `Learner`
@@ -214,6 +219,7 @@ def inpaint_learner(
     if switched!=net.config: weights,net = net.state_dict(),InpaintNet(**switched); net.load_state_dict(weights)
     d1,d2 = (PatchDiscriminator(n, net.config['nf']) for n in (net.guidance.channels,3))
     vgg = VGGFeatures(vgg).to(dls.device) if needs_vgg(**kwargs) else None
+    if vgg and vgg_unit: vgg.measure_by(_some_pictures(dls.train_ds, vgg_unit).to(dls.device))
     return InpaintLearner(dls, net, Objectives(net, d1, d2, vgg, **kwargs), lr=lr, cbs=cbs, path=path)
 
 # %% ../nbs/11_learner.ipynb #39ccaf8e
@@ -296,11 +302,11 @@ def data_digest(
     files = [f'{part} {f.relative_to(dls.path)} {f.stat().st_size}' for part,ds in (('train',dls.train_ds),('valid',dls.valid_ds)) for f in ds.files]
     return hashlib.sha256('\n'.join(files).encode()).hexdigest()[:16]
 
-def _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, vgg_size):
+def _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, vgg_size, vgg_unit):
     allowed = dict(size=size>0 and size%256==0, bs=bs>0, n_lbp=n_lbp>=0, n_joint=n_joint>=0 and n_lbp+n_joint>0, seed=seed>=0, workers=workers>=0, every=every>0,
-        decay=0<=decay<1, valid_pct=valid_pct is None or 0<valid_pct<1, clip=clip is None or clip>0, ema=0<=ema<1, minutes=minutes>0, vgg_size=vgg_size is None or 32<=vgg_size<=size)
+        decay=0<=decay<1, valid_pct=valid_pct is None or 0<valid_pct<1, clip=clip is None or clip>0, ema=0<=ema<1, minutes=minutes>0, vgg_size=vgg_size is None or 32<=vgg_size<=size, vgg_unit=vgg_unit is None or vgg_unit>0)
     if wrong := [k for k,ok in allowed.items() if not ok]: raise InpaintError(f'These settings cannot be trained with: {", ".join(wrong)}; '
-        'size must be a multiple of 256, bs and every at least 1, one of n_lbp and n_joint above 0, seed and workers not negative, decay, ema and valid_pct within 0..1, clip and minutes above 0, vgg_size within 32..size.')
+        'size must be a multiple of 256, bs and every at least 1, one of n_lbp and n_joint above 0, seed and workers not negative, decay, ema and valid_pct within 0..1, clip, minutes and vgg_unit above 0, vgg_size within 32..size.')
 
 def _open_run(run):
     "Make the folder of a run; refuse one that holds weights but no run"
@@ -332,12 +338,13 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
 @patch
 def game(self:InpaintLearner,
     vgg=None,        # File of VGG weights that was given to `train`
+    vgg_unit=None,   # Its features' unit
     pretrained=None, # Weights that it started from
     **_              # Its other arguments
 ) -> dict: # Plain data
     "What was asked of the game: the settings of `Objectives`, and the names of the files it began with"
     settings = {k:getattr(self.objectives, k) for k in inspect.signature(Objectives.__init__).parameters if k not in ('self','net','d1','d2','vgg')}
-    return dict(vgg=Path(vgg).name if vgg else None, pretrained=Path(pretrained).name if pretrained else None, **settings)
+    return dict(vgg=Path(vgg).name if vgg else None, vgg_unit=vgg_unit, pretrained=Path(pretrained).name if pretrained else None, **settings)
 
 @patch
 def record(self:InpaintLearner,
@@ -376,7 +383,7 @@ def train(
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, README.md, pictures/, log.csv and checkpoints."
     if sets and valid_pct: raise InpaintError(f'The picture sets {", ".join(sets)} have a split of their own, but valid_pct = {valid_pct} came; leave one of the two away.')
-    _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, kwargs.get('vgg_size'))
+    _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, *(kwargs.get(k) for k in ('vgg_size','vgg_unit')))
     with process_group():
         set_seed(seed)
         run = Path(run)

@@ -81,7 +81,7 @@ class VGGFeatures(nn.Module):
         file=None, # Weights in torchvision's layout; torchvision's own pretrained VGG-16 without it
     ): # raises `WeightsError` with the remedies where there are none
         super().__init__()
-        state,self.body,self.picks = _vgg_state(file),nn.Sequential(),[]
+        state,self.body,self.picks,self.units = _vgg_state(file),nn.Sequential(),[],[1.]*3
         try: self._build(state)
         except (KeyError, ValueError, RuntimeError) as e: raise WeightsError(
             f"{file} does not fit a VGG ({type(e).__name__}); expected 3x3 convolutions with biases, the first on 3 channels, as in torchvision's vgg16 .pth file.") from None
@@ -107,8 +107,15 @@ class VGGFeatures(nn.Module):
         x,res = ((image+1)/2-self.mean)/self.std,[]
         for i,layer in enumerate(self.body):
             x = layer(x)
-            if i in self.picks: res.append(x)
+            if i in self.picks: res.append(x/self.units[len(res)])
         return res
+
+    @torch.no_grad()
+    def measure_by(self,
+        images, # `(B,3,H,W)`, RGB, [-1,1]
+    ):
+        "From now on, give features in units of their mean over `images`."
+        self.units = [u*f.mean().item() for u,f in zip(self.units, self(images))]
 
 # %% ../nbs/08_losses.ipynb #5d91e0fa
 def gram(

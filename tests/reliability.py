@@ -285,7 +285,7 @@ def nan(tmp, n, rng):
 
 CHANGES = [('workers',1,True), ('n-joint',3,True), ('every',7,True), ('minutes',3,True), ('half',None,True), ('moved',None,True),
     *((k,v,False) for k,v in {'nf':2, 'seed':1, 'bs':2, 'size':512, 'lr':1e-3, 'decay':.25, 'precision':'bf16', 'clip':2, 'ema':.99, 'lambda-m':1, 'lambda-r':1, 'lambda-a':1, 'lambda-lbp':0,
-        'valid-pct':.5, 'n-lbp':3, 'saturating':None, 'psnr-loss':None, 'smooth-hole':None, 'resize-conv':None, 'data':None, 'pretrained':'small'}.items())]
+        'vgg-size':64, 'vgg-unit':4, 'valid-pct':.5, 'n-lbp':3, 'saturating':None, 'psnr-loss':None, 'smooth-hole':None, 'resize-conv':None, 'data':None, 'pretrained':'small'}.items())]
 
 def config_change(tmp, n, rng):
     "Settings changed between stop and resume: harmless ones go on and are told, harmful ones are refused with both values"

@@ -86,6 +86,21 @@ def test_a_learner_goes_through_new_holes_in_each_epoch_and_phase(folder):
     irregular = {o.numpy().tobytes() for o in seen if not torch.equal(o[0], center_mask())}
     assert len(seen)==12 and len(irregular)==sum(not torch.equal(o[0], center_mask()) for o in seen)>2
 
+def test_features_in_units_of_training_pictures(folder, vgg_file, tmp_path):
+    "A VGG whose features are a hundred times as large weighs the same in the losses, and the run notes the unit."
+    state = torch.load(vgg_file)
+    loud = tmp_path/'loud.pth'
+    torch.save({k:v*100 if k.startswith('features.0.') or k.endswith('bias') else v for k,v in state.items()}, loud)
+    dls = InpaintDataLoaders.from_folder(folder, device='cpu')
+    def perceptual(file, **kwargs):
+        o = inpaint_learner(dls, nf=1, vgg=file, **kwargs).objectives
+        with torch.no_grad(): return o.perceptual(*(o.vgg(dls.train_ds[i][2][None]) for i in (0,1))).item()
+    plain,louder,unit,louder_unit = (perceptual(f, **k) for k in ({}, dict(vgg_unit=3)) for f in (vgg_file,loud))
+    assert louder>1e3*plain and louder_unit==pytest.approx(unit, rel=1e-3)
+    train(folder, tmp_path/'run', 0, 1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
+    assert json.loads((tmp_path/'run'/'config.json').read_text())['training']['vgg_unit']==3
+    with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', 0, 1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
+
 def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     run = tmp_path/'run'
     train(folder, run, 1, 2, nf=2, vgg=vgg_file, every=3, device='cpu')
