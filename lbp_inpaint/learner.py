@@ -338,7 +338,7 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
 @patch
 def game(self:InpaintLearner,
     vgg=None,        # File of VGG weights that was given to `train`
-    vgg_unit=None,   # Its features' unit
+    vgg_unit=None,   # As in `inpaint_learner`
     pretrained=None, # Weights that it started from
     **_              # Its other arguments
 ) -> dict: # Plain data
