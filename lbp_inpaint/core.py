@@ -6,8 +6,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'InpaintError', 'UsageError', 'PictureError', 'MaskError', 'WeightsError', 'stranger', 'load_pixels',
-           'to_levels', 'read_image', 'to_tensor', 'to_uint8', 'to_pil', 'composite', 'to_grey', 'sample_generator',
-           'write_file', 'picture_grid']
+           'to_levels', 'read_image', 'from_uint8', 'to_tensor', 'to_uint8', 'to_pil', 'composite', 'to_grey',
+           'sample_generator', 'write_file', 'picture_grid']
 
 # %% ../nbs/00_core.ipynb #86b8acc8
 import contextlib, errno, logging, math, os, re, shutil, struct, sys, threading, warnings, zlib
@@ -241,11 +241,17 @@ def read_image(
     except ValueError: raise PictureError(f'{name} has colours of the kind {pixels.mode}, which cannot be read; save it as RGB.') from None
 
 # %% ../nbs/00_core.ipynb #8e832035
+def from_uint8(
+    x:torch.Tensor, # uint8, any shape, 0..255
+) -> torch.Tensor: # float32, the same shape, [-1,1]
+    "Grey levels as numbers, the same to the last bit on every device."
+    return x.float()/torch.full((), 127.5, device=x.device) - 1 # a GPU divides by a tensor, and multiplies by the reciprocal of a number
+
 def to_tensor(
     image, # Whatever `read_image` takes
 ) -> torch.Tensor: # `(3,H,W)`, RGB, [-1,1]
     "A picture as the networks see it."
-    return torch.from_numpy(np.array(read_image(image))).permute(2,0,1).float()/127.5 - 1
+    return from_uint8(torch.from_numpy(np.array(read_image(image))).permute(2,0,1))
 
 def to_uint8(
     x:torch.Tensor, # Any shape, [-1,1]; values outside are clipped

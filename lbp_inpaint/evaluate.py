@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, pandas as pd, torch
-from fastai.data.transforms import get_image_files
 from fastprogress.fastprogress import progress_bar
 from torch.utils.data import DataLoader, Dataset
 import lbp_inpaint
@@ -122,7 +121,7 @@ def _bucket(hole):
 def _deal(folder, holes, size):
     "Bucket -> mask files of `folder` in it"
     if not Path(folder).is_dir(): raise MaskError(f'{folder} is not a folder; give a folder of mask files, white where the hole is.')
-    files = sorted(get_image_files(folder))
+    files = picture_files(folder)
     ratios = [hole_ratio(read_mask(f, (size,size))).item() for f in files]
     dealt = {h:[f for f,r in zip(files, ratios) if b[0]<r<=b[1] and r<1] for h in holes if (b := _bucket(h))}
     if empty := [h for h,fs in dealt.items() if not fs]: raise MaskError(
@@ -292,7 +291,7 @@ def _pictures(folder, out, sets):
     "Files below `folder`, or the validation parts of picture sets there; nothing that an evaluation wrote"
     if not folder.is_dir(): raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
     if sets: return files_of(sets, folder, train=False)[1]
-    files = [f for f in sorted(get_image_files(folder)) if out.resolve() not in f.resolve().parents]
+    files = [f for f in picture_files(folder) if out.resolve() not in f.resolve().parents]
     if not files: raise PictureError(f'{folder} holds no pictures; expected files such as PNG or JPEG, in it or in folders below.')
     return files
 

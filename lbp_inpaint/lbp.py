@@ -55,7 +55,7 @@ def lbp_map(
     border:str='zero',   # As in `lbp_codes`
 ) -> torch.Tensor: # `(B,1,H,W)`, code/127.5 - 1, in [-1,1]
     "The LBP map of a picture."
-    return lbp_codes(to_grey(image), threshold, border).float()/127.5 - 1
+    return from_uint8(lbp_codes(to_grey(image), threshold, border))
 
 # %% ../nbs/01_lbp.ipynb #8b4b93c7
 def lbp_hole(

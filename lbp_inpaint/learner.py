@@ -6,12 +6,14 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/learner.html.md"""
 
 # %% auto #0
 __all__ = ['HARMLESS', 'Objectives', 'hole_crops', 'hole_variance', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner',
-           'needs_vgg', 'inpaint_learner', 'PictureLog', 'GameWatch', 'data_digest', 'Stopped', 'train']
+           'needs_vgg', 'inpaint_learner', 'PictureLog', 'GameWatch', 'data_digest', 'Stopped', 'StepTimer', 'timed',
+           'share_out', 'passes_in', 'train']
 
 # %% ../nbs/11_learner.ipynb #31ea6df2
 import hashlib, signal
 from contextlib import nullcontext
 from types import SimpleNamespace
+from torch.nn.utils.parametrize import cached
 from fastai.basics import *
 from fastai.callback.all import *
 from fastai.torch_core import show_image
@@ -46,16 +48,32 @@ class Objectives:
         vgg_size:int=None,         # Side of the window around a point of the hole in which the perceptual and style losses look, pixels; the whole picture without it
         saturating:bool=True,      # The generators' side of Eq. 4 as written, see `AdversarialLoss`
         psnr_loss:bool=False,      # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
+        hinge:bool=False,          # The hinge loss instead of Eq. 4, see `AdversarialLoss`
+        lambda_f:float=0.,         # Weight of feature matching, see `FeatureMatchingLoss`
+        lambda_a1:float=None,      # Weight of the adversarial loss of the LBP map; `lambda_a` without it
     ):
+        lambda_a1 = ifnone(lambda_a1, lambda_a)
         store_attr()
-        self.multi_level,self.reconstruction,self.adversarial = MultiLevelLoss(),ReconstructionLoss(psnr_loss),AdversarialLoss(saturating)
-        self.perceptual,self.style,self.signs = PerceptualLoss(),StyleLoss(),{}
+        self.multi_level,self.reconstruction,self.adversarial = MultiLevelLoss(),ReconstructionLoss(psnr_loss),AdversarialLoss(saturating, hinge)
+        self.perceptual,self.style,self.matching,self.signs = PerceptualLoss(),StyleLoss(),FeatureMatchingLoss(),{}
 
-    def judge(self, name, real, fake):
-        "The loss of discriminator `name`; real and completed in one batch, which instance norm keeps apart"
-        real,fake = getattr(self, name)(torch.cat([real, fake.detach()])).chunk(2)
-        self.signs[name] = ((real>0).float().mean()+(fake<0).float().mean())/2
-        return self.adversarial.discriminator(real, fake)
+    def judge(self, name, real, fake, mask):
+        "The loss of discriminator `name`; real and completed in one batch, which no layer mixes"
+        logits,_ = getattr(self, name).verdict(torch.cat([real, fake.detach()]), torch.cat([mask, mask]))
+        pairs = [o.chunk(2) for o in logits]
+        self.signs[name] = sum((r>0).float().mean()+(f<0).float().mean() for r,f in pairs)/(2*len(pairs))
+        return sum(self.adversarial.discriminator(*o) for o in pairs)/len(pairs)
+
+    def persuade(self, n, fake, real, mask):
+        "The terms of the generators that the discriminator number `n` has a say in"
+        d,weight = getattr(self, f'd{n}'),self.lambda_a1 if n==1 else self.lambda_a
+        with cached(): # spectral norms are computed once
+            logits,feats = d.verdict(fake, mask)
+            terms = {f'a{n}': weight*sum(self.adversarial.generator(o) for o in logits)/len(logits)}
+            if self.lambda_f:
+                with torch.no_grad(): _,aims = d.verdict(real, mask)
+                terms[f'f{n}'] = self.lambda_f*self.matching(feats, aims)
+        return terms
 
 # %% ../nbs/11_learner.ipynb #60217186
 @patch
@@ -66,7 +84,7 @@ def predict_lbp(self:Objectives, image, mask):
     return SimpleNamespace(lbp=lbp, hole=hole, lbp_feats=feats)
 
 @patch
-def d1_terms(self:Objectives, pred, image, mask, truth): return {'d1': self.judge('d1', self.net.true_lbp(truth), pred.lbp)}
+def d1_terms(self:Objectives, pred, image, mask, truth): return {'d1': self.judge('d1', self.net.true_lbp(truth), pred.lbp, pred.hole)}
 
 @patch
 def g1_terms(self:Objectives, pred, image, mask, truth):
@@ -76,7 +94,7 @@ def g1_terms(self:Objectives, pred, image, mask, truth):
     if self.lambda_m:
         with torch.no_grad(): _,aims = self.net.g1(true_lbp, pred.hole, features=True)
         terms['m1'] = self.lambda_m*self.multi_level(pred.lbp_feats, aims)
-    if self.lambda_a: terms['a1'] = self.lambda_a*self.adversarial.generator(self.d1(pred.lbp))
+    if self.lambda_a: terms.update(self.persuade(1, pred.lbp, true_lbp, pred.hole))
     return terms
 
 # %% ../nbs/11_learner.ipynb #56c715ec
@@ -87,9 +105,10 @@ def hole_crops(
 ) -> tuple: # of `(B,C,size,size)`, one for each of `images`
     "The same square of all images, around a point of the hole that is drawn for each picture, and moved inside the picture."
     h,w = mask.shape[2:]
-    at = torch.multinomial(mask.flatten(1)+1e-6, 1)[:,0]
-    tops,lefts = ((o-size//2).clamp(0, n-size).tolist() for o,n in ((at//w,h),(at%w,w)))
-    return tuple(torch.stack([x[:,t:t+size,l:l+size] for x,t,l in zip(image, tops, lefts)]) for image in images)
+    at = torch.multinomial(mask.flatten(1)+1e-6, 1)
+    rows,columns = ((o-size//2).clamp(0, n-size)+torch.arange(size, device=mask.device) for o,n in ((at//w,h),(at%w,w)))
+    def cut(x): return x.gather(2, rows[:,None,:,None].expand(-1,x.shape[1],-1,w)).gather(3, columns[:,None,None].expand(-1,x.shape[1],size,-1))
+    return tuple(cut(x) for x in images)
 
 # %% ../nbs/11_learner.ipynb #8dbfff58
 def hole_variance(image, mask):
@@ -106,7 +125,7 @@ def predict_fill(self:Objectives, image, mask):
     return pred
 
 @patch
-def d2_terms(self:Objectives, pred, image, mask, truth): return {'d2': self.judge('d2', truth, pred.fill)}
+def d2_terms(self:Objectives, pred, image, mask, truth): return {'d2': self.judge('d2', truth, pred.fill, mask)}
 
 @patch
 def g2_terms(self:Objectives, pred, image, mask, truth):
@@ -116,7 +135,7 @@ def g2_terms(self:Objectives, pred, image, mask, truth):
     if self.lambda_m:
         with torch.no_grad(): _,aims = self.net.g2(truth, self.net.true_lbp(truth), mask, features=True)
         terms['m2'] = self.lambda_m*self.multi_level(pred.feats, aims)
-    if self.lambda_a: terms['a2'] = self.lambda_a*self.adversarial.generator(self.d2(pred.fill))
+    if self.lambda_a: terms.update(self.persuade(2, pred.fill, truth, mask))
     if self.vgg:
         fill,aim = hole_crops(mask, self.vgg_size, pred.fill, truth) if self.vgg_size else (pred.fill,truth)
         with torch.no_grad(): true_feats = self.vgg(aim)
@@ -131,7 +150,7 @@ def turns(self:Objectives,
     joint:bool, # Phase 2?
 ) -> list: # of `Turn`
     "Who plays in a phase, in order."
-    def terms(n): return tuple(f'{t}{n}' for t,weight in (('m',self.lambda_m),('r',1),('a',self.lambda_a)) if weight)
+    def terms(n): return tuple(f'{t}{n}' for t,weight in (('m',self.lambda_m),('r',1),('a',self.lambda_a),('f',self.lambda_a and self.lambda_f)) if weight)
     d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if self.lambda_a else [] for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
     if not joint: return [*d1, Turn('G1', ('g1',), self.g1_terms, terms(1))]
     of_both = terms(2) + (('p','s') if self.vgg else ()) + (terms(1) if self.lambda_lbp else ())
@@ -197,7 +216,7 @@ def needs_vgg(
 
 def _some_pictures(ds, n):
     "`n` of the pictures of `ds`, or all if there are fewer, evenly spread"
-    return torch.stack([ds[i][2] for i in sorted({k*len(ds)//n for k in range(n)})])
+    return torch.stack([to_tensor(ds._crop(ds._scaled(i), sample_generator(ds.seed, 0, i))) for i in sorted({k*len(ds.files)//n for k in range(n)})])
 
 @delegates(Objectives, but=['net','d1','d2','vgg'])
 def inpaint_learner(
@@ -207,6 +226,8 @@ def inpaint_learner(
     smooth_hole:bool=False, # Does G2 see colours of the surroundings in the hole, see `smooth_fill`? White without it, or what the pretrained weights are used to
     resize_conv:bool=False, # Double by interpolation and convolution, see `ResizeConv`, instead of transposed convolutions? The latter without it, or what the pretrained weights are used to
     vgg:str=None,       # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
+    spectral_judges:bool=False, # `SpectralDiscriminator`s instead of those of Table V?
+    judge_nf:int=None,  # Width of the discriminators; that of the generators without it
     vgg_unit:int=None,  # Measure its features in units of their mean over so many training pictures? Then `lambda_p` and `lambda_s` mean the same for every VGG
     lr:float=2e-4,      # Learning rate of Adam
     net_kwargs:dict=None, # Other arguments of `InpaintNet`
@@ -217,7 +238,7 @@ def inpaint_learner(
     net = load_net(find_weights(pretrained)) if pretrained else InpaintNet(nf, **(net_kwargs or {}))
     switched = net.config | ({'hole_value':'smooth'} if smooth_hole else {}) | ({'resize_conv':True} if resize_conv else {})
     if switched!=net.config: weights,net = net.state_dict(),InpaintNet(**switched); net.load_state_dict(weights)
-    d1,d2 = (PatchDiscriminator(n, net.config['nf']) for n in (net.guidance.channels,3))
+    d1,d2 = ((SpectralDiscriminator if spectral_judges else PatchDiscriminator)(n, judge_nf or net.config['nf']) for n in (net.guidance.channels,3))
     vgg = VGGFeatures(vgg).to(dls.device) if needs_vgg(**kwargs) else None
     if vgg and vgg_unit: vgg.measure_by(_some_pictures(dls.train_ds, vgg_unit).to(dls.device))
     return InpaintLearner(dls, net, Objectives(net, d1, d2, vgg, **kwargs), lr=lr, cbs=cbs, path=path)
@@ -293,7 +314,7 @@ class GameWatch(Callback):
             if not any(o.startswith(told[:25]) for o in self.warned): self.warned.append(told); warnings.warn(told)
 
 # %% ../nbs/11_learner.ipynb #c64d3a21
-HARMLESS = 'folder','n_lbp','n_joint','workers','every','half','minutes','device'
+HARMLESS = 'folder','n_lbp','n_joint','workers','keep','every','half','minutes','device'
 
 def data_digest(
     dls, # `InpaintDataLoaders`
@@ -302,11 +323,11 @@ def data_digest(
     files = [f'{part} {f.relative_to(dls.path)} {f.stat().st_size}' for part,ds in (('train',dls.train_ds),('valid',dls.valid_ds)) for f in ds.files]
     return hashlib.sha256('\n'.join(files).encode()).hexdigest()[:16]
 
-def _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, vgg_size, vgg_unit):
+def _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, passes, duration, vgg_size, vgg_unit, judge_nf):
     allowed = dict(size=size>0 and size%256==0, bs=bs>0, n_lbp=n_lbp>=0, n_joint=n_joint>=0 and n_lbp+n_joint>0, seed=seed>=0, workers=workers>=0, every=every>0,
-        decay=0<=decay<1, valid_pct=valid_pct is None or 0<valid_pct<1, clip=clip is None or clip>0, ema=0<=ema<1, minutes=minutes>0, vgg_size=vgg_size is None or 32<=vgg_size<=size, vgg_unit=vgg_unit is None or vgg_unit>0)
+        decay=0<=decay<1, valid_pct=valid_pct is None or 0<valid_pct<1, clip=clip is None or clip>0, ema=0<=ema<1, minutes=minutes>0, passes=passes>0, duration=duration is None or duration>0, judge_nf=judge_nf is None or judge_nf>0, vgg_size=vgg_size is None or 32<=vgg_size<=size, vgg_unit=vgg_unit is None or vgg_unit>0)
     if wrong := [k for k,ok in allowed.items() if not ok]: raise InpaintError(f'These settings cannot be trained with: {", ".join(wrong)}; '
-        'size must be a multiple of 256, bs and every at least 1, one of n_lbp and n_joint above 0, seed and workers not negative, decay, ema and valid_pct within 0..1, clip, minutes and vgg_unit above 0, vgg_size within 32..size.')
+        'size must be a multiple of 256, bs, every, passes and judge_nf at least 1, one of n_lbp and n_joint above 0, seed and workers not negative, decay, ema and valid_pct within 0..1, clip, minutes, duration and vgg_unit above 0, vgg_size within 32..size.')
 
 def _open_run(run):
     "Make the folder of a run; refuse one that holds weights but no run"
@@ -339,12 +360,13 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
 def game(self:InpaintLearner,
     vgg=None,        # File of VGG weights that was given to `train`
     vgg_unit=None,   # As in `inpaint_learner`
+    spectral_judges=False, judge_nf=None, # As in `inpaint_learner`
     pretrained=None, # Weights that it started from
     **_              # Its other arguments
 ) -> dict: # Plain data
     "What was asked of the game: the settings of `Objectives`, and the names of the files it began with"
     settings = {k:getattr(self.objectives, k) for k in inspect.signature(Objectives.__init__).parameters if k not in ('self','net','d1','d2','vgg')}
-    return dict(vgg=Path(vgg).name if vgg else None, vgg_unit=vgg_unit, pretrained=Path(pretrained).name if pretrained else None, **settings)
+    return dict(vgg=Path(vgg).name if vgg else None, vgg_unit=vgg_unit, spectral_judges=spectral_judges, judge_nf=judge_nf, pretrained=Path(pretrained).name if pretrained else None, **settings)
 
 @patch
 def record(self:InpaintLearner,
@@ -358,6 +380,72 @@ def record(self:InpaintLearner,
         seconds=round(self.checkpoints.seconds), hardware=machine['gpu'] if torch.device(self.dls.device).type=='cuda' else f'{machine["cpu"]}, {machine["threads"]} thread{"s"*(machine["threads"]>1)}',
         torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__, validation=seen, **(dict(earlier=before) if before else {}))
 
+# %% ../nbs/11_learner.ipynb #95ee22d9
+class StepTimer(Callback):
+    "Time steps, the first three not counted, and end the `fit`."
+    order = 95
+    def __init__(self,
+        most:float=10., # Seconds to go on for...
+        steps:int=40,   # ...or steps
+    ): store_attr(); self.at = []
+    def after_batch(self):
+        if torch.device(self.dls.device).type=='cuda': torch.cuda.synchronize()
+        self.at.append(time.monotonic())
+        if len(self.at)>3 and (len(self.at)>self.steps or self.at[-1]-self.at[0]>self.most): raise CancelFitException
+    @property
+    def seconds(self):
+        "Of one step"
+        first = min(2, len(self.at)-2)
+        return (self.at[-1]-self.at[first])/(len(self.at)-1-first)
+
+def timed(
+    learn:InpaintLearner, # Is trained for a moment
+    joint:bool,           # Phase 2?
+    most:float=10.,       # Seconds that the measurement may take
+) -> tuple: # seconds of a step, of a validation
+    "How long a phase's steps take here."
+    timer,valid = StepTimer(most),learn.dls.valid
+    learn.phase(joint)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, cbs=timer)
+        if len(timer.at)<2: raise InpaintError('One batch an epoch is too little to be timed; leave duration out, and give n_lbp and n_joint.')
+        learn.remove_cb(timer)
+        batch = [valid.one_batch()]
+        for _ in range(2):
+            start = time.monotonic()
+            learn.validate(dl=batch)
+    return timer.seconds,(time.monotonic()-start)*len(valid)
+
+# %% ../nbs/11_learner.ipynb #fefe8189
+def share_out(
+    seconds:float, # That there are
+    epochs:tuple,  # Proportion of the phases
+    steps:int,     # Batches of one pass through the pictures
+    costs:tuple,   # (seconds of a step, of a validation) of each phase
+) -> tuple: # epochs of each phase, passes of an epoch; raises `InpaintError` where the time is too short
+    "Epochs that fit into a time, each at least twenty times as long as its validation."
+    def epoch(cost, passes): return passes*steps*cost[0]+cost[1]
+    passes = max(1, max(math.ceil(20*valid/(steps*step)) for n,(step,valid) in zip(epochs, costs) if n))
+    while passes>1 and sum(epoch(c, passes) for n,c in zip(epochs, costs) if n)>seconds: passes -= 1
+    share = [n/sum(epochs) for n in epochs]
+    rounds = seconds/sum(s*epoch(c, passes) for s,c in zip(share, costs))
+    counted = tuple(max(1, int(s*rounds)) if s else 0 for s in share)
+    need = sum(n*epoch(c, passes) for n,c in zip(counted, costs))
+    if need>1.1*seconds: raise InpaintError(f'The time is too short to train: {seconds/60:.1f} minutes are left of duration, and one epoch of each phase takes {need/60:.1f} here; give at least {1.2*need/60+1:.0f} more, fewer pictures or a smaller nf.')
+    return *counted,max(1, int(passes*seconds/need)) # what the rounding left over
+
+def passes_in(run, duration, make, cbs, n_lbp, n_joint, started):
+    "Epochs of both phases and passes of an epoch for `train`: those of an unfinished run, else as many as there is time for"
+    if state := newest_state(Path(run)): return tuple(state[1]['config'][k] for k in ('n_lbp','n_joint','passes'))
+    epochs,costs = (n_lbp,n_joint),[(0.,0.)]*2
+    for joint,n in enumerate(epochs):
+        if not n: continue
+        learn = make(cbs=cbs)
+        costs[joint] = timed(learn, bool(joint), .03*60*duration)
+    passes = learn.dls.train_ds.passes
+    left = .95*60*duration-(time.monotonic()-started)
+    return share_out(left, epochs, len(learn.dls.train)/passes, costs)
+
 # %% ../nbs/11_learner.ipynb #dd134f23
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
 def train(
@@ -365,12 +453,15 @@ def train(
     run,                 # Folder for weights, log and pictures; an unfinished run in it is taken up
     n_lbp:int=20,        # Epochs of phase 1
     n_joint:int=40,      # Epochs of phase 2
+    duration:float=None, # Minutes that all of it may take; epochs and passes are then counted so that it does, and `n_lbp` to `n_joint` is the proportion of the phases' epochs
     bs:int=1,            # Batch size; the paper trains with 1
     size:int=256,        # Side of the square crops, pixels; a multiple of 256
     valid_pct:float=None, # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
     sets:list=None,      # Names of picture sets in `folder`, whose pictures and split are then checked and used
     seed:int=0,          # Key of split, order, crops, holes and first weights
     workers:int=0,       # Processes that load pictures
+    keep:bool=False,     # Decode all pictures once, and keep them on the device?
+    passes:int=1,        # Times that an epoch goes through the pictures; more where an epoch takes seconds only, since validation, checkpoint and weights come after each
     decay:float=0.,      # Last part of each phase, 0..1, in which the learning rate falls to 0
     precision:str='fp32', # Of the forward passes: 'fp32', 'bf16', 'fp16'
     clip:float=None,     # Greatest length of a turn's gradient; no limit without it
@@ -383,19 +474,26 @@ def train(
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, README.md, pictures/, log.csv and checkpoints."
     if sets and valid_pct: raise InpaintError(f'The picture sets {", ".join(sets)} have a split of their own, but valid_pct = {valid_pct} came; leave one of the two away.')
-    _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, *(kwargs.get(k) for k in ('vgg_size','vgg_unit')))
+    _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, passes, duration, *(kwargs.get(k) for k in ('vgg_size','vgg_unit','judge_nf')))
     with process_group():
         set_seed(seed)
         run = Path(run)
-        files = dict(num_workers=workers, device=device, bad_pictures=run/'bad_files.tsv')
+        files = dict(num_workers=workers, device=device, bad_pictures=run/'bad_files.tsv', passes=passes)
         if sets: dls = InpaintDataLoaders.from_files(*files_of(sets, folder), folder, bs, size, seed, **files)
         else: dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, **files)
-        learn = inpaint_learner(dls, path=run, **kwargs).distrib()
+        started,make = time.monotonic(),partial(inpaint_learner, dls, path=run, **kwargs)
         before = earlier_trainings(kwargs['pretrained']) if kwargs.get('pretrained') else []
         _open_run(run)
         dls.check_pictures()
-        config = dict(folder=Path(folder).resolve().name, sets=sets, data=data_digest(dls), pictures=len(dls.train_ds), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
-            workers=workers, decay=decay, precision=precision, clip=clip, ema=ema, half=half, every=every, minutes=minutes, device=str(dls.device), processes=max(1,num_distrib()),
+        if keep: dls.keep()
+        if duration:
+            n_lbp,n_joint,passes = passes_in(run, duration, make, [TurnPrecision(precision), FiniteSteps(clip)], n_lbp, n_joint, started)
+            dls.set_passes(passes)
+        set_seed(seed)
+        learn = make().distrib()
+        if not (IN_NOTEBOOK or sys.stdout.isatty()): learn.remove_cb(ProgressCallback) # nobody sees a bar that is drawn into a file
+        config = dict(folder=Path(folder).resolve().name, sets=sets, data=data_digest(dls), pictures=len(dls.train_ds.files), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
+            workers=workers, keep=keep, passes=passes, duration=duration, decay=decay, precision=precision, clip=clip, ema=ema, half=half, every=every, minutes=minutes, device=str(dls.device), processes=max(1,num_distrib()),
             lr=learn.lr, network=learn.net.config, **learn.game(**kwargs))
         learn._keep_run(run, every, half, minutes, precision, clip, ema, config)
         learn.fit_phases(n_lbp, n_joint, decay=decay)

@@ -59,16 +59,16 @@ def irregular_mask(
     most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
     if most<lo*size*size: raise MaskError(f'A hole ratio must be two numbers 0 <= low < high <= 1 with a whole number of pixels between them, but {ratio} came for {size}x{size} pixels.')
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
-    target,done,strokes = min(rand(lo,hi)*size*size, most),np.zeros((size,size), np.uint8),0
-    while done.sum()<target:
-        im,before = Image.fromarray(done),done
+    target,done,strokes = min(rand(lo,hi)*size*size, most),np.zeros(size*size, bool),0
+    while np.count_nonzero(done)<target:
+        im,before = Image.frombytes('L', (size,size), done),done
         for _ in _stroke(ImageDraw.Draw(im), size, rand, .5**(strokes//30)):
-            new = np.array(im)
-            if new.sum()>most: break
+            new = np.frombuffer(im.tobytes(), bool)
+            if (n := np.count_nonzero(new))>most: break
             done = new
-            if done.sum()>=target: break
+            if n>=target: break
         strokes = strokes+1 if done is before else 0
-    return torch.from_numpy(done)[None].float()
+    return torch.from_numpy(done.reshape(1,size,size).astype(np.float32))
 
 # %% ../nbs/02_masks.ipynb #f192b77c
 def random_mask(

@@ -8,6 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/metrics.html.md"""
 __all__ = ['l1', 'psnr', 'ssim']
 
 # %% ../nbs/09_metrics.ipynb #b364f34c
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np, torch
 from skimage.metrics import structural_similarity
 from .core import *
@@ -44,8 +45,9 @@ def ssim(
     mask:torch.Tensor=None,  # `(B,1,H,W)`, 1 = hole: look there only
 ) -> torch.Tensor: # `(B,)`, up to 1
     "scikit-image's SSIM, window 11, each channel by itself."
-    res = []
-    for i,(a,b) in enumerate(zip(*(to_uint8(o).cpu().numpy() for o in (fill,truth)))):
+    holes = [None]*len(fill) if mask is None else mask[:,0].cpu().numpy()>0
+    def of_one(a, b, hole):
         mean,full = structural_similarity(a, b, win_size=11, channel_axis=0, data_range=255, full=True)
-        res.append(mean if mask is None else full[:, mask[i,0].cpu().numpy()>0].mean())
+        return mean if hole is None else full[:,hole].mean()
+    with ThreadPoolExecutor() as pool: res = list(pool.map(of_one, *(to_uint8(o).cpu().numpy() for o in (fill,truth)), holes))
     return torch.tensor(res, dtype=torch.float64)

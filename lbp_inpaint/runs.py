@@ -147,7 +147,7 @@ def state(self:ResumableLearner,
         tensors.update({f'ema.{i}':a for i,a in enumerate(self.ema.average)})
         plain['ema_steps'] = self.ema.steps
     if hasattr(self, 'turn_precision'): plain['scalers'] = {k:s.state_dict() for k,s in self.turn_precision.scalers.items()}
-    if hasattr(self, 'finite_steps'): plain.update(skipped=dict(self.finite_steps.skipped), recent=list(self.finite_steps.recent))
+    if hasattr(self, 'finite_steps'): self.finite_steps.read_flags(); plain.update(skipped=dict(self.finite_steps.skipped), recent=list(self.finite_steps.recent))
     return tensors,plain
 
 # %% ../nbs/10c_runs.ipynb #49b59cd7

@@ -48,35 +48,60 @@ class FiniteSteps(Callback):
         window:int=100,  # ...when they lie within so many turns
     ):
         store_attr()
-        self.skipped,self.recent = Counter(),deque(maxlen=window)
+        self.skipped,self.recent,self.flags = Counter(),deque(maxlen=window),[]
 
-    def before_batch(self): self.sound = torch.stack([t.isfinite().all() for t in (*self.xb, *self.yb)]).all().item()
+    def before_batch(self): self.sound = torch.stack([t.isfinite().all() for t in (*self.xb, *self.yb)]).all()
 
     def after_loss(self):
-        if self.training and not self.sound: self.learn.loss = self.loss*torch.nan
+        if self.training: self.learn.loss = torch.where(self.sound, self.loss, torch.nan)
 
     def before_step(self):
         players = self.learning
         norm = torch.nn.utils.get_total_norm([p.grad for p in players if p.grad is not None])
-        fine,loss_fine = torch.stack([norm+self.loss,self.loss]).isfinite().tolist()
-        if fine:
-            self.recent.append(0)
-            if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
-            return
-        if loss_fine and self._scale()>1: raise CancelStepException
-        self.skipped[self.turn.name] += 1
-        self.recent.append(1)
-        if sum(self.recent)>=self.most: self._stop()
+        fine = torch.stack([norm+self.loss,self.loss]).isfinite()
+        if self._fused(): self._leave_to_adam(fine[0])
+        elif not all(fine.tolist()): self._skip(fine[1])
+        else: self.recent.append(0)
+        if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
+
+    def _skip(self, loss_fine):
+        if not loss_fine or self._scale()==1: self._count(self.turn.name, [k for k,v in self.terms.items() if not v.isfinite()])
         raise CancelStepException
+
+    def _count(self, turn, terms=()):
+        "One bad turn more"
+        self.skipped[turn] += 1
+        self.recent.append(1)
+        if sum(self.recent)>=self.most: raise InpaintError(f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, the last one in {" and ".join(terms) or "the gradient"} of {turn}; '
+            f'lower the learning rate, clip gradients or train in fp32: {getattr(self.learn, "kept", "no checkpoint was kept")}.')
 
     def _scale(self):
         precision = getattr(self.learn, 'turn_precision', None)
         return precision.scaler.get_scale() if precision else 1
 
-    def _stop(self):
-        terms = [k for k,v in self.terms.items() if not v.isfinite()] or ['the gradient']
-        raise InpaintError(f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, the last one in {" and ".join(terms)} of {self.turn.name}; '
-            f'lower the learning rate, clip gradients or train in fp32: {getattr(self.learn, "kept", "no checkpoint was kept")}.')
+# %% ../nbs/10a_steps.ipynb #6d0754e0
+@patch
+def _fused(self:FiniteSteps):
+    "Can the optimiser itself leave a step out?"
+    return bool(self.opt.opt.defaults.get('fused')) and self._scale()==1
+
+@patch
+def _leave_to_adam(self:FiniteSteps, fine):
+    self.opt.opt.grad_scale,self.opt.opt.found_inf = None,(~fine).float()
+    self.flags.append((self.turn.name, fine))
+    if len(self.flags)>=50: self.read_flags()
+
+@patch
+def read_flags(self:FiniteSteps):
+    "Count the turns whose flags have not been read yet"
+    turns,self.flags = self.flags,[]
+    if not turns: return
+    for (turn,_),fine in zip(turns, torch.stack([o for _,o in turns]).tolist()):
+        if fine: self.recent.append(0)
+        else: self._count(turn)
+
+@patch
+def after_train(self:FiniteSteps): self.read_flags()
 
 # %% ../nbs/10a_steps.ipynb #e7770036
 class EMA(Callback):
