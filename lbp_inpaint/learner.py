@@ -105,7 +105,7 @@ def hole_crops(
 ) -> tuple: # of `(B,C,size,size)`, one for each of `images`
     "The same square of all images, around a point of the hole that is drawn for each picture, and moved inside the picture."
     h,w = mask.shape[2:]
-    at = torch.multinomial(mask.flatten(1)+1e-6, 1)
+    at = (torch.rand_like(mask)*(mask+1e-6)).flatten(1).argmax(1, keepdim=True)
     rows,columns = ((o-size//2).clamp(0, n-size)+torch.arange(size, device=mask.device) for o,n in ((at//w,h),(at%w,w)))
     def cut(x): return x.gather(2, rows[:,None,:,None].expand(-1,x.shape[1],-1,w)).gather(3, columns[:,None,None].expand(-1,x.shape[1],size,-1))
     return tuple(cut(x) for x in images)
@@ -346,7 +346,7 @@ def _keep_run(self:InpaintLearner, run, every, half, minutes, precision, clip, e
     "Add the callbacks of a run, and take it up where it was left"
     log = PictureLog(run, every)
     log.pictures = self.dls.valid.new(bs=4, num_workers=0)
-    self.add_cbs([TurnPrecision(precision), FiniteSteps(clip), GameWatch(), log, *([EMA(ema)] if ema else []),
+    self.add_cbs([TurnPrecision(precision), FiniteSteps(clip), RecordedBatch(), GameWatch(), log, *([EMA(ema)] if ema else []),
         Checkpoints(run, minutes, config=config, harmless=HARMLESS, best=('picture_psnr','valid_loss'), export=partial(self.export_inpainter, half=half))])
     if not self.resume(run): return self.checkpoints.write_json('running')
     for phase,name in ((1,'n_lbp'),(2,'n_joint')):
@@ -382,7 +382,7 @@ def record(self:InpaintLearner,
 
 # %% ../nbs/11_learner.ipynb #95ee22d9
 class StepTimer(Callback):
-    "Time steps, the first three not counted, and end the `fit`."
+    "Time steps, the first ones not counted, and end the `fit`."
     order = 95
     def __init__(self,
         most:float=10., # Seconds to go on for...
@@ -395,7 +395,7 @@ class StepTimer(Callback):
     @property
     def seconds(self):
         "Of one step"
-        first = min(2, len(self.at)-2)
+        first = min(15 if len(self.at)>20 else 2, len(self.at)-2) # after a batch has been recorded
         return (self.at[-1]-self.at[first])/(len(self.at)-1-first)
 
 def timed(
@@ -441,7 +441,7 @@ def passes_in(run, duration, make, cbs, n_lbp, n_joint, started):
     for joint,n in enumerate(epochs):
         if not n: continue
         learn = make(cbs=cbs)
-        costs[joint] = timed(learn, bool(joint), .03*60*duration)
+        costs[joint] = timed(learn, bool(joint), .1*60*duration)
     passes = learn.dls.train_ds.passes
     left = .95*60*duration-(time.monotonic()-started)
     return share_out(left, epochs, len(learn.dls.train)/passes, costs)
@@ -487,7 +487,7 @@ def train(
         dls.check_pictures()
         if keep: dls.keep()
         if duration:
-            n_lbp,n_joint,passes = passes_in(run, duration, make, [TurnPrecision(precision), FiniteSteps(clip)], n_lbp, n_joint, started)
+            n_lbp,n_joint,passes = passes_in(run, duration, make, [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
             dls.set_passes(passes)
         set_seed(seed)
         learn = make().distrib()

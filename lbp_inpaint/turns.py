@@ -100,6 +100,7 @@ class AdversarialLearner(Learner):
         self.metrics = L(ValueMetric(partial(self.turn_losses.mean, t), t) for turn in turns for t in turn.terms) + L(metrics)
 
     def _do_one_batch(self):
+        if self.training and hasattr(self, 'recorded_batch') and self.recorded_batch.take(): return
         with self.autocast(): self.pred = self.predict_batch(*self.xb)
         self('after_pred')
         if not self.training: self.loss = self.loss_func(self.pred, *self.yb); return self('after_loss')
