@@ -8,6 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/steps.html.md"""
 __all__ = ['TurnPrecision', 'FiniteSteps', 'EMA', 'RecordedBatch']
 
 # %% ../nbs/10a_steps.ipynb #ddae03de
+import gc
 from collections import Counter, deque
 from contextlib import contextmanager, nullcontext
 from fastai.basics import *
@@ -211,11 +212,13 @@ def _record(self:RecordedBatch):
     self.inputs = [o.clone() for o in (*self.xb,*self.yb)]
     self.rates = [torch.full((), float(g['lr']), device=self.inputs[0].device) for g in groups]
     for g,rate in zip(groups, self.rates): g.update(lr=rate, capturable=True)
+    self.learn.pred = self.learn.terms = self.learn.loss_grad = None # what is left of the last batch belongs to another stream
     try:
         self.graph = self._graph()
         self.signs = dict(getattr(getattr(self.learn, 'objectives', None), 'signs', {}))
     except RuntimeError as e:
         self.graph,self.able = None,False
+        while e.__context__: e = e.__context__
         warnings.warn(f'A batch could not be recorded ({str(e).splitlines()[0]}); training goes on more slowly, without a recording.')
     finally:
         for g,o in zip(groups, old): g.update(o)
@@ -224,7 +227,13 @@ def _record(self:RecordedBatch):
 
 @patch
 def _graph(self:RecordedBatch):
-    graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize()
-    with torch.cuda.graph(graph): self.told = self._play()
+    graph,stream,chance = torch.cuda.CUDAGraph(),torch.cuda.current_stream(),torch.cuda.default_generators[torch.cuda.current_device()]
+    state = chance.clone_state()
+    gc.collect()
+    try:
+        with torch.cuda.graph(graph, capture_error_mode='thread_local'): self.told = self._play()
+    except RuntimeError: # which leaves all as it was in the recording
+        torch.cuda.set_stream(stream)
+        chance.graphsafe_set_state(state)
+        raise
     return graph

@@ -141,8 +141,8 @@ def deterministic():
 def resume(folder, tmp, device, small, within=1e-3):
     "Two epochs of the second phase at once, or one and then another"
     with deterministic():
-        for n in (1,2): trained(folder, tmp/'parts', device, n_lbp=1, n_joint=n)
-        trained(folder, tmp/'whole', device, n_lbp=1, n_joint=2)
+        for n in (1,2): trained(folder, tmp/'parts', device, n_lbp=1, n_joint=n, passes=6)
+        trained(folder, tmp/'whole', device, n_lbp=1, n_joint=2, passes=6) # long enough for a recorded batch on a GPU
     a,b = (load_file(tmp/o/'model.safetensors') for o in ('parts','whole'))
     off = {k:(a[k]-b[k]).abs().max().item() for k in b}
     worst,epochs = max(off, key=off.get),[(o['phase'],o['epoch']) for o in read_log(tmp/'parts')]
