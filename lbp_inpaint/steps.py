@@ -1,4 +1,4 @@
-"""Between the backward pass and the optimiser's step: lower precision, numbers that are none, gradients that are too long; and behind the step, an average of the weights.
+"""Between the backward pass and the optimiser's step: lower precision, numbers that are none, gradients that are too long; behind the step, an average of the weights; and a whole batch recorded once, so that a GPU need not wait for Python.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/steps.html.md"""
 

@@ -149,11 +149,11 @@ def training(device, seconds, limit, what, nf, bs, precision):
     arithmetic floor is the time of as many operations in a matrix product (bfloat16 on a GPU, always)."""
     from fastai.data.core import DataLoaders
     from lbp_inpaint.learner import inpaint_learner
-    from lbp_inpaint.steps import FiniteSteps, TurnPrecision
+    from lbp_inpaint.steps import FiniteSteps, RecordedBatch, TurnPrecision
     batch = random_batch(bs, device)
     none = Batches(batch, device, 0); none.all_steps = lambda: iter(())
     dls = DataLoaders(none, none, device=torch.device(device))
-    learn = inpaint_learner(dls, nf=nf, lambda_p=0, lambda_s=0, cbs=[TurnPrecision(precision), FiniteSteps()])
+    learn = inpaint_learner(dls, nf=nf, lambda_p=0, lambda_s=0, cbs=[TurnPrecision(precision), FiniteSteps(), RecordedBatch(2)]) # as `train` does
     for phase in (1,2):
         learn.enter_phase(phase)
         loader = learn.dls.loaders[0] = Batches(batch, device, seconds)

@@ -32,7 +32,7 @@ def test_a_recipe_says_all_that_train_needs(name):
 @pytest.mark.parametrize('name', RECIPES)
 def test_each_recipe_takes_a_step_of_each_stage(name, photos, tmp_path, monkeypatch, vgg_file):
     real = RECIPES[name]
-    monkeypatch.setitem(RECIPES, name, replace(real, stages=tuple({**s, **{k:min(s[k], 1) for k in ('n_lbp','n_joint')}, **({'nf':2} if 'nf' in s else {})} for s in real.stages)))
+    monkeypatch.setitem(RECIPES, name, replace(real, stages=tuple({**s, **{k:min(s[k], 1) for k in ('n_lbp','n_joint')}, **{k:v for k,v in dict(nf=2, judge_nf=2, passes=1).items() if k in s}} for s in real.stages)))
     monkeypatch.setattr(recipes, 'classical', lambda: ['mean'])
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
@@ -49,5 +49,5 @@ def test_a_recipe_settles_its_settings(photos, tmp_path, capsys):
     err = capsys.readouterr().err
     assert err.count('\n')==1 and '--n-lbp' in err and '--lr' in err and 'without --recipe' in err
     assert main(['train', str(photos), '--recipe', 'huge', '-o', str(tmp_path/'run')])==1
-    assert 'no recipe huge; expected one of small, base' in capsys.readouterr().err
+    assert 'no recipe huge; expected one of small, sharp, base' in capsys.readouterr().err
     assert not (tmp_path/'run').exists()
