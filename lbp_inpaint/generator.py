@@ -6,7 +6,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/generator.html.md"""
 
 # %% auto #0
 __all__ = ['FORMAT', 'UNet', 'LBPGenerator', 'ImageGenerator', 'smooth_fill', 'PassOn', 'InpaintNet', 'save_net', 'find_weights',
-           'load_net']
+           'load_net', 'between']
 
 # %% ../nbs/06_generator.ipynb #72001c6a
 import hashlib, json
@@ -308,3 +308,16 @@ def _load_net(folder):
     if bad: raise _Unusable(f'the tensor {bad!r} holds values that are no numbers (NaN) or infinite')
     net.load_state_dict({k:v.float() for k,v in tensors.items()})
     return net.eval()
+
+# %% ../nbs/06_generator.ipynb #ea67ad98
+def between(
+    first:InpaintNet,  # Where `share` is 0
+    second:InpaintNet, # Where `share` is 1; trained on from `first`, or both from common weights
+    share:float,       # How far from `first` to `second`, 0..1
+) -> InpaintNet: # raises `WeightsError` where the two are of different layout
+    "The network on the straight line between two."
+    if first.config!=second.config: raise WeightsError(f'Weights can only be mixed with those of the same network, but {first.config} and {second.config} came; take two of which one was trained on from the other.')
+    if not 0<=share<=1: raise UsageError(f'The share of the second weights must lie within 0..1, but {share} came.')
+    net,to = InpaintNet(**first.config),second.state_dict()
+    net.load_state_dict({k:torch.lerp(v, to[k], share) for k,v in first.state_dict().items()})
+    return net
