@@ -474,6 +474,7 @@ def train(
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, README.md, pictures/, log.csv and checkpoints."
     if sets and valid_pct: raise InpaintError(f'The picture sets {", ".join(sets)} have a split of their own, but valid_pct = {valid_pct} came; leave one of the two away.')
+    if duration and num_distrib()>1: raise InpaintError('duration is for one process, since several would count differently; give n_lbp and n_joint.')
     _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, passes, duration, *(kwargs.get(k) for k in ('vgg_size','vgg_unit','judge_nf')))
     with process_group():
         set_seed(seed)
@@ -482,6 +483,7 @@ def train(
         if sets: dls = InpaintDataLoaders.from_files(*files_of(sets, folder), folder, bs, size, seed, **files)
         else: dls = InpaintDataLoaders.from_folder(folder, bs, size, valid_pct, seed, **files)
         started,make = time.monotonic(),partial(inpaint_learner, dls, path=run, **kwargs)
+        learn = make()
         before = earlier_trainings(kwargs['pretrained']) if kwargs.get('pretrained') else []
         _open_run(run)
         dls.check_pictures()
@@ -489,8 +491,9 @@ def train(
         if duration:
             n_lbp,n_joint,passes = passes_in(run, duration, make, [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
             dls.set_passes(passes)
-        set_seed(seed)
-        learn = make().distrib()
+            set_seed(seed)
+            learn = make()
+        learn.distrib()
         if not (IN_NOTEBOOK or sys.stdout.isatty()): learn.remove_cb(ProgressCallback) # nobody sees a bar that is drawn into a file
         config = dict(folder=Path(folder).resolve().name, sets=sets, data=data_digest(dls), pictures=len(dls.train_ds.files), n_lbp=n_lbp, n_joint=n_joint, bs=bs, size=size, valid_pct=valid_pct, seed=seed,
             workers=workers, keep=keep, passes=passes, duration=duration, decay=decay, precision=precision, clip=clip, ema=ema, half=half, every=every, minutes=minutes, device=str(dls.device), processes=max(1,num_distrib()),

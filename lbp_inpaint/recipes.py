@@ -46,12 +46,12 @@ def _by_judges(epochs, bs, lr): return dict(n_joint=epochs, bs=bs, lr=lr, decay=
     lambda_a=.5, lambda_a1=5., lambda_f=5., vgg_size=128, vgg_unit=16, **_always)
 
 RECIPES = dict(
-    small=Recipe('such as come with the package, for any computer', _shipped, (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
+    small=Recipe('soft fills, near to the truth, for any computer', _shipped, (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
         dict(zip(HOLES, (22.94,26.82,24.26,22.53,21.13))), limits=(
             'Trained for a short time on few photographs, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.',
             'Faces in the training set are studio portraits of adults in front of a plain background; facades come from one region, many at dusk.')),
-    sharp=Recipe('sharp fills, for ten minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
+    sharp=Recipe('the weights that come with the package, for ten minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
         'one H200; 64 seconds, then 317', {}, limits=(
             'What is not known is made up, down to the texture: large holes are filled with something that may look like a smear of the surroundings, and faces in them are wrong.',
             'By PSNR such fills are behind smooth ones.'), share=.85),

@@ -219,7 +219,7 @@ except Exception as e: print(type(e).__name__, peak()-before)"""
 def test_a_folder_called_like_shipped_weights_does_not_take_their_place(narrow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(narrow, tmp_path/'small')
-    assert load_net(find_weights('small')).config['nf']==16 and load_net(find_weights('./small')).config['nf']==1
+    assert load_net(find_weights('small')).config['nf']==24 and load_net(find_weights('./small')).config['nf']==1
 
 @pytest.mark.parametrize('name', ('huge','no/such/folder'))
 def test_unknown_weights(name, work, capsys): fill_refused(capsys, work, name, code=WEIGHTS, options=('--weights',name))
