@@ -93,7 +93,7 @@ def _fill(
 @delegates(train, but=['run','sets'])
 def _train(
     folder,         # Folder of pictures, searched to the bottom
-    recipe:str=None, # Train, evaluate and describe by a recipe, 'small' or 'base'; its pictures and settings then hold
+    recipe:str=None, # Train, evaluate and describe by a recipe, 'small', 'sharp' or 'base'; its pictures and settings then hold
     sets:_Names=None, # Names of picture sets in the folder, whose pictures and split are then checked and used
     Out:str='run',  # Folder for weights, model card, log and pictures
     **kwargs

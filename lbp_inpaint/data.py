@@ -99,7 +99,9 @@ class InpaintDataset:
 def _free_memory(device):
     "Bytes that are free on a device"
     if torch.device(device).type=='cuda': return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf('SC_AVPHYS_PAGES')*os.sysconf('SC_PAGE_SIZE') if hasattr(os, 'sysconf') else sys.maxsize
+    try: lines = dict(o.split(':') for o in Path('/proc/meminfo').read_text().splitlines())
+    except OSError: return sys.maxsize # no Linux
+    return 1024*int(lines['MemAvailable'].split()[0])
 
 @patch
 def keep(self:InpaintDataset,
@@ -112,7 +114,7 @@ def keep(self:InpaintDataset,
         for im in pool.map(self._scaled, range(len(self.files))):
             kept.append(torch.from_numpy(np.array(im)).permute(2,0,1).to(device))
             size += kept[-1].numel()
-            if size>most: raise InpaintError(f'{len(self.files)} pictures do not fit into half of the free memory of {device}, {most/1e9:.3g} GB, of which the first {len(kept)} take {size/1e9:.3g} GB; train without --keep.')
+            if size>most: raise InpaintError(f'{len(self.files)} pictures take more than the {most/1e9:.3g} GB that they may on {device} (the first {len(kept)} take {size/1e9:.3g} GB); train without --keep.')
     self.kept,self.sides = kept,[(o.shape[2],o.shape[1]) for o in kept]
 
 @patch
@@ -125,6 +127,7 @@ def assemble(self:InpaintDataset,
     mask,        # `(B,1,H,W)`, True = hole, on the device
 ) -> tuple: # picture with a white hole, mask, truth, as from `__getitem__`
     "The batch that was drawn, from the pictures that are kept."
+    if self.kept is None: raise InpaintError('The pictures that were kept did not come along with this copy of the data; call keep again.')
     s = self.size
     truth = torch.stack([self.kept[j][:, y:y+s, x:x+s] for j,x,y,_ in places])
     mirrored = torch.tensor([o[3] for o in places]).to(mask.device, non_blocking=True)[:,None,None,None]

@@ -10,7 +10,7 @@ __all__ = ['HARMLESS', 'Objectives', 'hole_crops', 'hole_variance', 'hole_psnr',
            'share_out', 'passes_in', 'train']
 
 # %% ../nbs/11_learner.ipynb #31ea6df2
-import hashlib, signal
+import gc, hashlib, signal
 from contextlib import nullcontext
 from types import SimpleNamespace
 from torch.nn.utils.parametrize import cached
@@ -48,9 +48,9 @@ class Objectives:
         vgg_size:int=None,         # Side of the window around a point of the hole in which the perceptual and style losses look, pixels; the whole picture without it
         saturating:bool=True,      # The generators' side of Eq. 4 as written, see `AdversarialLoss`
         psnr_loss:bool=False,      # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
-        hinge:bool=False,          # The hinge loss instead of Eq. 4, see `AdversarialLoss`
-        lambda_f:float=0.,         # Weight of feature matching, see `FeatureMatchingLoss`
-        lambda_a1:float=None,      # Weight of the adversarial loss of the LBP map; `lambda_a` without it
+        hinge:bool=False,          # The hinge loss instead of Eq. 4, see `AdversarialLoss`; `saturating` is not looked at then
+        lambda_f:float=0.,         # Weight of feature matching, see `FeatureMatchingLoss`; nothing where `lambda_a` is 0
+        lambda_a1:float=None,      # Weight of the adversarial loss of the LBP map; `lambda_a` without it, nothing where that is 0
     ):
         lambda_a1 = ifnone(lambda_a1, lambda_a)
         store_attr()
@@ -389,6 +389,7 @@ class StepTimer(Callback):
         steps:int=40,   # ...or steps
     ): store_attr(); self.at = []
     def after_batch(self):
+        if not self.training: return
         if torch.device(self.dls.device).type=='cuda': torch.cuda.synchronize()
         self.at.append(time.monotonic())
         if len(self.at)>3 and (len(self.at)>self.steps or self.at[-1]-self.at[0]>self.most): raise CancelFitException
@@ -431,20 +432,19 @@ def share_out(
     rounds = seconds/sum(s*epoch(c, passes) for s,c in zip(share, costs))
     counted = tuple(max(1, int(s*rounds)) if s else 0 for s in share)
     need = sum(n*epoch(c, passes) for n,c in zip(counted, costs))
-    if need>1.1*seconds: raise InpaintError(f'The time is too short to train: {seconds/60:.1f} minutes are left of duration, and one epoch of each phase takes {need/60:.1f} here; give at least {1.2*need/60+1:.0f} more, fewer pictures or a smaller nf.')
+    if need>1.1*seconds: raise InpaintError(f'The time is too short to train: {max(seconds,0)/60:.1f} minutes of duration are left, and one epoch of each phase takes {need/60:.2g} minutes here; make duration at least {1.2*need/60+1:.0f} minutes longer, or take fewer pictures or a smaller nf.')
     return *counted,max(1, int(passes*seconds/need)) # what the rounding left over
 
-def passes_in(run, duration, make, cbs, n_lbp, n_joint, started):
+def passes_in(run, duration, dls, make, cbs, n_lbp, n_joint, started):
     "Epochs of both phases and passes of an epoch for `train`: those of an unfinished run, else as many as there is time for"
-    if state := newest_state(Path(run)): return tuple(state[1]['config'][k] for k in ('n_lbp','n_joint','passes'))
+    if state := newest_state(Path(run)): return tuple(state[1]['config'].get(k) for k in ('n_lbp','n_joint','passes'))
     epochs,costs = (n_lbp,n_joint),[(0.,0.)]*2
     for joint,n in enumerate(epochs):
-        if not n: continue
-        learn = make(cbs=cbs)
-        costs[joint] = timed(learn, bool(joint), .1*60*duration)
-    passes = learn.dls.train_ds.passes
+        if n: costs[joint] = timed(make(cbs=cbs()), bool(joint), .1*60*duration)
+        gc.collect() # the memory is wanted again
+        if torch.cuda.is_available(): torch.cuda.empty_cache()
     left = .95*60*duration-(time.monotonic()-started)
-    return share_out(left, epochs, len(learn.dls.train)/passes, costs)
+    return share_out(left, epochs, len(dls.train)/dls.train_ds.passes, costs)
 
 # %% ../nbs/11_learner.ipynb #dd134f23
 @delegates(inpaint_learner, but=['dls','net_kwargs','cbs','path'])
@@ -474,7 +474,7 @@ def train(
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
     "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, README.md, pictures/, log.csv and checkpoints."
     if sets and valid_pct: raise InpaintError(f'The picture sets {", ".join(sets)} have a split of their own, but valid_pct = {valid_pct} came; leave one of the two away.')
-    if duration and num_distrib()>1: raise InpaintError('duration is for one process, since several would count differently; give n_lbp and n_joint.')
+    if duration and num_distrib()>1: raise InpaintError('duration works with one process only, since several would each count other numbers of epochs; give n_lbp and n_joint instead.')
     _check_settings(size, bs, n_lbp, n_joint, seed, workers, every, decay, valid_pct, clip, ema, minutes, passes, duration, *(kwargs.get(k) for k in ('vgg_size','vgg_unit','judge_nf')))
     with process_group():
         set_seed(seed)
@@ -489,7 +489,8 @@ def train(
         dls.check_pictures()
         if keep: dls.keep()
         if duration:
-            n_lbp,n_joint,passes = passes_in(run, duration, make, [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
+            learn = None
+            n_lbp,n_joint,passes = passes_in(run, duration, dls, make, lambda: [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
             dls.set_passes(passes)
             set_seed(seed)
             learn = make()

@@ -51,7 +51,7 @@ RECIPES = dict(
             'Trained for a short time on few photographs, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.',
             'Faces in the training set are studio portraits of adults in front of a plain background; facades come from one region, many at dusk.')),
-    sharp=Recipe('the weights that come with the package, for ten minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
+    sharp=Recipe('the weights that come with the package, for seven minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
         'one H200; 64 seconds, then 317', {}, limits=(
             'What is not known is made up, down to the texture: large holes are filled with something that may look like a smear of the surroundings, and faces in them are wrong.',
             'By PSNR such fills are behind smooth ones.'), share=.85),

@@ -163,7 +163,8 @@ def _load_adam(self:ResumableLearner, tensors, groups):
     new = self.opt.opt.state_dict()
     if len(groups)!=len(new['param_groups']): raise InpaintError(
         f"The optimiser's state of the checkpoint has {len(groups)} parameter groups, but this learner has {len(new['param_groups'])}; resume with the settings of the run.")
-    self.opt.opt.load_state_dict(dict(state=dict(state), param_groups=[{**g, 'params':o['params']} for g,o in zip(groups, new['param_groups'])]))
+    here = 'params','fused','foreach','capturable' # how a step is taken is this device's business
+    self.opt.opt.load_state_dict(dict(state=dict(state), param_groups=[{**g, **{k:o[k] for k in here}} for g,o in zip(groups, new['param_groups'])]))
 
 # %% ../nbs/10c_runs.ipynb #70d637e4
 @patch
