@@ -41,7 +41,7 @@ def network_groups(
 
 class AdamWrapper(OptimWrapper):
     "torch's Adam for a Learner, on a GPU in one fused step; its hyper-parameters are the numbers among torch's settings, as fastai's loggers expect."
-    def __init__(self, params, **kwargs): super().__init__(params, opt=torch.optim.Adam, **{'fused':params[0][0].is_cuda or None, **kwargs})
+    def __init__(self, params, **kwargs): super().__init__(params, opt=torch.optim.Adam, **{'fused':any(p.is_cuda for o in params for p in o) or None, **kwargs})
     @property
     def hypers(self): return [{k:v for k,v in h.items() if isinstance(v, (int,float)) and not isinstance(v, bool)} for h in super().hypers]
 
