@@ -7,7 +7,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/learner.html.md"""
 # %% auto #0
 __all__ = ['HARMLESS', 'Objectives', 'hole_crops', 'hole_variance', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner',
            'needs_vgg', 'inpaint_learner', 'PictureLog', 'GameWatch', 'data_digest', 'Stopped', 'StepTimer', 'timed',
-           'share_out', 'passes_in', 'train']
+           'share_out', 'train']
 
 # %% ../nbs/11_learner.ipynb #31ea6df2
 import gc, hashlib, signal
@@ -435,7 +435,7 @@ def share_out(
     if need>1.1*seconds: raise InpaintError(f'The time is too short to train: {max(seconds,0)/60:.1f} minutes of duration are left, and one epoch of each phase takes {need/60:.2g} minutes here; make duration at least {1.2*need/60+1:.0f} minutes longer, or take fewer pictures or a smaller nf.')
     return *counted,max(1, int(passes*seconds/need)) # what the rounding left over
 
-def passes_in(run, duration, dls, make, cbs, n_lbp, n_joint, started):
+def _passes_in(run, duration, dls, make, cbs, n_lbp, n_joint, started):
     "Epochs of both phases and passes of an epoch for `train`: those of an unfinished run, else as many as there is time for"
     if state := newest_state(Path(run)): return tuple(state[1]['config'].get(k) for k in ('n_lbp','n_joint','passes'))
     epochs,costs = (n_lbp,n_joint),[(0.,0.)]*2
@@ -490,7 +490,7 @@ def train(
         if keep: dls.keep()
         if duration:
             learn = None
-            n_lbp,n_joint,passes = passes_in(run, duration, dls, make, lambda: [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
+            n_lbp,n_joint,passes = _passes_in(run, duration, dls, make, lambda: [TurnPrecision(precision), FiniteSteps(clip), RecordedBatch()], n_lbp, n_joint, started)
             dls.set_passes(passes)
             set_seed(seed)
             learn = make()

@@ -54,7 +54,7 @@ RECIPES = dict(
     sharp=Recipe('the weights that come with the package, for seven minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
         'one H200; 64 seconds, then 317', {}, limits=(
             'What is not known is made up, down to the texture: large holes are filled with something that may look like a smear of the surroundings, and faces in them are wrong.',
-            'By PSNR such fills are behind smooth ones.'), share=.85),
+            'By PSNR they are behind weights that fill softly, such as the recipe small makes.'), share=.85),
     base=Recipe('full width, for a GPU', (*_free,'scenes_mit8','facades_cmp'), (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4), **_gpu), dict(**_by_eye(60, 16, 4e-4), **_gpu)), 'one GPU; 122 PFLOP, 102 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
 
 def find_recipe(

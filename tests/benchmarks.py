@@ -266,6 +266,40 @@ def train(device, out=None, seconds=2., budget=120.):
     print(f'{about["took"]:.0f} s')
     if out: Path(out).write_text(json.dumps(about, indent=1)+'\n')
 
+# batches played and recorded, on photographs, as the recipe `sharp` trains
+
+KINDS = dict(layout=('nchwToNhwc','nhwcToNchw'), convolution=('fprop','dgrad','wgrad','conv','Conv'), matrix=('gemm',), norm=('batch_norm',), copy=('copy','memcpy'))
+
+def kinds(events):
+    "Kind of kernel -> (ms, number)"
+    res = {}
+    for e in events:
+        kind = next((k for k,parts in KINDS.items() if any(o in e.key for o in parts)), 'element by element')
+        ms,n = res.get(kind, (0,0))
+        res[kind] = ms+e.device_time_total/1000,n+e.count
+    return res
+
+def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
+    "A step by eye and one by error, played and recorded: ms and pictures a second; on a GPU what a recorded one consists of"
+    from lbp_inpaint.data import InpaintDataLoaders
+    from lbp_inpaint.learner import StepTimer, inpaint_learner
+    from lbp_inpaint.recipes import RECIPES
+    from lbp_inpaint.steps import EMA, FiniteSteps, RecordedBatch, TurnPrecision
+    for name,stage in zip(('by error','by eye'), RECIPES['sharp'].stages):
+        losses = {k:v for k,v in stage.items() if k in ('hinge','spectral_judges','psnr_loss','vgg_size') or k.startswith('lambda_')}
+        for cbs in ([],[RecordedBatch()]):
+            dls = InpaintDataLoaders.from_folder(folder, bs, device=device, passes=100)
+            dls.keep()
+            learn = inpaint_learner(dls, nf, smooth_hole=True, resize_conv=True, judge_nf=judge_nf, vgg=vgg, lr=4e-4,
+                cbs=[TurnPrecision('bf16' if is_cuda(device) else 'fp32'), FiniteSteps(), EMA(.999), *cbs], **losses)
+            learn.phase(True)
+            timer = StepTimer(1e9, steps)
+            with learn.no_bar(), learn.no_logging(): learn.fit(1, cbs=timer)
+            print(f'{name}, {"recorded" if cbs else "played"}, nf {nf}, batches of {bs}: {1000*timer.seconds:.1f} ms, {bs/timer.seconds:.0f} pictures/s', flush=True)
+        if not is_cuda(device): continue
+        with profile(activities=[ProfilerActivity.CUDA]) as seen: learn.recorded_batch.graph.replay(); sync(device)
+        for kind,(ms,n) in sorted(kinds(seen.key_averages()).items(), key=lambda o: -o[1][0]): print(f'  {kind}: {ms:.2f} ms, {n} kernels')
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -273,6 +307,10 @@ if __name__=='__main__':
     p.add_argument('--device', default=best_device()); p.add_argument('--out')
     p.add_argument('--seconds', type=float, default=2., help='time to measure a row')
     p.add_argument('--budget', type=float, default=120., help='time after which no row is begun')
+    p = sub.add_parser('recorded')
+    p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=best_device())
+    for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
     args = vars(parser.parse_args())
-    if args.pop('command'): train(**args)
+    command = dict(train=train, recorded=recorded).get(args.pop('command'))
+    if command: command(**args)
     else: lbp(); attention(); fill()
