@@ -13,9 +13,11 @@ from skimage import data
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from lbp_inpaint.attention import spatial_attention
-from lbp_inpaint.core import PRECISIONS, InpaintError
-from lbp_inpaint.inference import Inpainter, best_device
+from lbp_inpaint.nets.attention import spatial_attention
+from lbp_inpaint.core import PRECISIONS
+from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.core import find_device
+from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.lbp import lbp_codes
 
 def seconds(f, n=10):
@@ -37,7 +39,7 @@ def lbp(size=256, bs=32):
         f'{slow/fast:.0f} times faster (wanted: 500)')
 
 def attention(size=32, channels=512):
-    device = best_device()
+    device = find_device()
     feat = torch.randn(1,channels,size,size, device=device, requires_grad=True)
     mask = torch.zeros(1,1,size,size, device=device)
     mask[...,8:24,8:24] = 1
@@ -148,8 +150,9 @@ def training(device, seconds, limit, what, nf, bs, precision):
     times in Adam), and writing and reading what is saved for the backward pass; it leaves out everything else. The
     arithmetic floor is the time of as many operations in a matrix product (bfloat16 on a GPU, always)."""
     from fastai.data.core import DataLoaders
-    from lbp_inpaint.learner import inpaint_learner
-    from lbp_inpaint.steps import FiniteSteps, RecordedBatch, TurnPrecision
+    from lbp_inpaint.training.phases import inpaint_learner
+    from lbp_inpaint.training.recording import RecordedBatch
+    from lbp_inpaint.training.steps import FiniteSteps, TurnPrecision
     batch = random_batch(bs, device)
     none = Batches(batch, device, 0); none.all_steps = lambda: iter(())
     dls = DataLoaders(none, none, device=torch.device(device))
@@ -166,7 +169,7 @@ def training(device, seconds, limit, what, nf, bs, precision):
 
 def filling(device, seconds, limit, what, nf, bs, precision):
     "Both generators, without gradients; the memory floor is reading the parameters once"
-    from lbp_inpaint.generator import InpaintNet
+    from lbp_inpaint.nets.build import InpaintNet
     net,dtype = InpaintNet(nf).to(device).eval(),PRECISIONS[precision]
     loader = Batches(random_batch(bs, device), device, seconds)
     try:
@@ -187,7 +190,7 @@ def pictures(folder, n=32, size=256):
 
 def loading(device, seconds, limit, what, bs):
     "One process, pictures from files or kept on the device, samples and batches; `ms` is processor time each"
-    from lbp_inpaint.data import InpaintDataset, InpaintDL
+    from lbp_inpaint.training.data import InpaintDataset, InpaintDL
     def timed(name, draw, n_items):
         draw()
         sync(device)
@@ -281,10 +284,12 @@ def kinds(events):
 
 def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
     "A step by eye and one by error, played and recorded: ms and pictures a second; on a GPU what a recorded one consists of"
-    from lbp_inpaint.data import InpaintDataLoaders
-    from lbp_inpaint.learner import StepTimer, inpaint_learner
-    from lbp_inpaint.recipes import RECIPES
-    from lbp_inpaint.steps import EMA, FiniteSteps, RecordedBatch, TurnPrecision
+    from lbp_inpaint.training.data import InpaintDataLoaders
+    from lbp_inpaint.training.duration import StepTimer
+    from lbp_inpaint.training.phases import inpaint_learner
+    from lbp_inpaint.evidence.recipes import RECIPES
+    from lbp_inpaint.training.recording import RecordedBatch
+    from lbp_inpaint.training.steps import EMA, FiniteSteps, TurnPrecision
     for name,stage in zip(('by error','by eye'), RECIPES['sharp'].stages):
         losses = {k:v for k,v in stage.items() if k in ('hinge','spectral_judges','psnr_loss','vgg_size') or k.startswith('lambda_')}
         for cbs in ([],[RecordedBatch()]):
@@ -304,11 +309,11 @@ if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
     p = sub.add_parser('train')
-    p.add_argument('--device', default=best_device()); p.add_argument('--out')
+    p.add_argument('--device', default=find_device()); p.add_argument('--out')
     p.add_argument('--seconds', type=float, default=2., help='time to measure a row')
     p.add_argument('--budget', type=float, default=120., help='time after which no row is begun')
     p = sub.add_parser('recorded')
-    p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=best_device())
+    p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=find_device())
     for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
     args = vars(parser.parse_args())
     command = dict(train=train, recorded=recorded).get(args.pop('command'))

@@ -4,7 +4,7 @@ os.environ['OMP_NUM_THREADS'] = '1' # threads that wait for each other on a busy
 import numpy as np, pytest, torch
 from PIL import Image
 from skimage import data
-from lbp_inpaint.inference import Inpainter
+from lbp_inpaint.filling.inpainter import Inpainter
 
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
 

@@ -8,7 +8,8 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import cv2, numpy as np, tifffile, torch
 from PIL import Image, ImageCms
 from lbp_inpaint.cli import main
-from lbp_inpaint.generator import InpaintNet, save_net
+from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.weights import save_net
 
 USAGE,PICTURE,WEIGHTS = 2,3,4
 H,W = 40,56
@@ -391,7 +392,7 @@ class Hostile:
 def tensors(d, change):
     from safetensors.torch import load_file, save as dump
     import hashlib
-    from lbp_inpaint.generator import _digest
+    from lbp_inpaint.nets.weights import _digest
     state = load_file(d/'model.safetensors'); change(state); data = dump(state)
     c = json.loads((d/'config.json').read_text()); c['sha256'] = hashlib.sha256(data).hexdigest(); c['digest'] = _digest(c)
     (d/'model.safetensors').write_bytes(data); (d/'config.json').write_text(json.dumps(c))

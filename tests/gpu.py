@@ -9,12 +9,14 @@ mimetypes.add_type('image/webp', '.webp') # fastai asks at its import which file
 os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8') # for `deterministic`
 import numpy as np, torch
 from safetensors.torch import load_file
-from lbp_inpaint.attention import spatial_attention
-from lbp_inpaint.core import InpaintError, WeightsError, read_image, to_grey
-from lbp_inpaint.data import InpaintDataLoaders
-from lbp_inpaint.inference import Inpainter
+from lbp_inpaint.nets.attention import spatial_attention
+from lbp_inpaint.core import to_grey
+from lbp_inpaint.errors import InpaintError, WeightsError
+from lbp_inpaint.image_files import read_image
+from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.lbp import lbp_codes, lbp_map, masked_lbp
-from lbp_inpaint.learner import train
+from lbp_inpaint.training.command import train
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from skimage import data
-from lbp_inpaint.seams import seam_score
+from lbp_inpaint.filling.seams import seam_score
 
 def photograph(width, height):
     "A photograph scaled up, with grain"

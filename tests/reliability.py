@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from skimage import data
 from fastai.basics import Callback, L
 from lbp_inpaint.cli import main
-from lbp_inpaint.data import InpaintDataLoaders
-from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.learner import inpaint_learner
-from lbp_inpaint.runs import keep_previous, load_state, save_state
-from lbp_inpaint.steps import FiniteSteps
+from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.weights import load_net, save_net
+from lbp_inpaint.training.phases import inpaint_learner
+from lbp_inpaint.training.runs import keep_previous, load_state, save_state
+from lbp_inpaint.training.steps import FiniteSteps
 
 torch.set_num_threads(1) # forked children may not share a pool of threads
 ROOT = Path(__file__).parent.parent
@@ -356,7 +357,7 @@ class Double(Callback):
 def ten_steps(folder, bs, out):
     "Ten steps of each phase with `bs` pictures a process, in float64; process 0 writes the weights"
     from fastai.basics import rank_distrib, Recorder
-    from lbp_inpaint.processes import process_group
+    from lbp_inpaint.training.processes import process_group
     with process_group():
         torch.manual_seed(0)
         learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, bs=bs, device='cpu'), nf=1, lambda_p=0, lambda_s=0, lambda_lbp=1, cbs=[FiniteSteps(), Double()])
@@ -370,7 +371,7 @@ def process(job, *args):
     "What one of several processes does"
     if job=='steps': return ten_steps(Path(args[0]), int(args[1]), args[2])
     from fastai.basics import rank_distrib
-    from lbp_inpaint import learner
+    from lbp_inpaint.training import phases as learner
     folder,run,rest = Path(args[0]),Path(args[1]),dict(zip(args[2::2], args[3::2]))
     if job in ('dies','raises') and rank_distrib()==1:
         class Fault(Callback):

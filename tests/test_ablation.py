@@ -4,12 +4,14 @@ from dataclasses import asdict
 import numpy as np, pandas as pd, pytest, torch
 from fastai.callback.core import Callback
 from scipy import stats
-from lbp_inpaint import ablation
-from lbp_inpaint.ablation import STUDIES, Arm, Living, ablate, find_study, paired_interval, study_text
+from lbp_inpaint.evidence import ablation
+from lbp_inpaint.evidence.ablation import STUDIES, Arm, Living, ablate, find_study, paired_interval, study_text
 from lbp_inpaint.cli import main
-from lbp_inpaint.core import InpaintError, composite
-from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.learner import Stopped
+from lbp_inpaint.core import composite
+from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.weights import load_net, save_net
+from lbp_inpaint.errors import Stopped
 from lbp_inpaint.metrics import psnr
 
 SHORT = dict(seeds=1, nf=1, n_lbp=2, n_joint=2, pictures=1, holes=['centre'], device='cpu')
@@ -200,7 +202,7 @@ def test_arms_on_plain_ground_load(folder, tmp_path):
     with pytest.raises(InpaintError, match='plain = True, but now plain = False'): quiet('leak', folder, tmp_path/'out', precision='bf16')
 
 def test_arms_begin_with_the_weights_given(folder, tmp_path):
-    net = InpaintNet(2, hole_value='smooth')
+    net = build_net(nf=2, hole_value='smooth')
     save_net(net, tmp_path/'weights')
     s = setup('attention', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'), lr=3e-4)
     assert s.b.nf==2 and s.b.lr==3e-4 and s.settings['pretrained']=='weights'
@@ -213,14 +215,14 @@ def test_arms_begin_with_the_weights_given(folder, tmp_path):
     with pytest.raises(InpaintError, match="pretrained = 'weights', but now pretrained = None"): setup('attention', folder, tmp_path/'out', plain=True, nf=2, lr=3e-4)
 
 def test_arms_keep_the_kind_of_hole_and_map_of_the_weights_given(folder, tmp_path):
-    save_net(InpaintNet(2, hole_value='smooth', threshold='ge'), tmp_path/'weights')
+    save_net(build_net(nf=2, hole_value='smooth', threshold='ge'), tmp_path/'weights')
     s = setup('leak', folder, tmp_path/'out', pretrained=str(tmp_path/'weights'))
     for name in ('hole-blind','leaky'):
         config = ablation._learner(s.arms[name], 0, s.folder(name, 0), s).net.config
         assert (config['hole_value'],config['threshold'])==('smooth','ge')
 
 def test_a_resumed_run_does_not_begin_anew(folder, tmp_path):
-    net = InpaintNet(2, hole_value='smooth')
+    net = build_net(nf=2, hole_value='smooth')
     save_net(net, tmp_path/'weights')
     def learner():
         s = setup('multi-level', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'))

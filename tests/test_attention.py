@@ -1,6 +1,6 @@
 "Spatial attention, Eqs. 9-14, against loops over cells in float64."
 import numpy as np, pytest, torch
-from lbp_inpaint.attention import SpatialAttention, cell_mask, spatial_attention
+from lbp_inpaint.nets.attention import SpatialAttention, cell_mask, spatial_attention
 
 def attention_by_loop(feat, mask, top_t=2, include_self=True):
     "`(C,h,w)` and `(h,w)`: Eqs. 9-14 as they are written"

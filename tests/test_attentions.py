@@ -1,8 +1,9 @@
 "The layers of Table III beside the paper's, against loops over cells in float64."
 import numpy as np, pytest, torch
 from test_attention import some_masks as masks_for_attention
-from lbp_inpaint.attentions import ATTENTIONS, contextual_attention, make_attention, shift
-from lbp_inpaint.generator import ImageGenerator
+from lbp_inpaint.nets.attentions import contextual_attention, shift
+from lbp_inpaint.nets.build import ATTENTIONS, make_attention
+from lbp_inpaint.nets.generator import ImageGenerator
 
 def contextual_by_loop(feat, mask, scale=10.):
     "`(C,h,w)`, `(h,w)`: every cell takes part in nine pasted patches"

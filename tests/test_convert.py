@@ -4,13 +4,14 @@ from itertools import pairwise
 import numpy as np, pytest, torch, torch.nn.functional as F
 from fastai.torch_core import set_seed
 from PIL import Image
-from lbp_inpaint.attention import release_attention
+from lbp_inpaint.nets.release import release_attention
 from lbp_inpaint.cli import main
-from lbp_inpaint.convert import convert_release, from_release, to_release
-from lbp_inpaint.data import InpaintDataLoaders
-from lbp_inpaint.generator import InpaintNet, find_weights, load_net, save_net
-from lbp_inpaint.inference import Inpainter
-from lbp_inpaint.learner import inpaint_learner
+from lbp_inpaint.nets.convert import convert_release, from_release, to_release
+from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.nets.build import InpaintNet, build_net
+from lbp_inpaint.nets.weights import find_weights, load_net, save_net
+from lbp_inpaint.filling.inpainter import Inpainter
+from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.masks import center_mask, irregular_mask
 from test_mistakes import WEIGHTS, one_sentence, refused
 
@@ -203,7 +204,7 @@ def test_names_of_a_parallel_network_and_half_precision(tmp_path):
         for k,v in theirs.items(): assert torch.equal(mine[k], v.half().float())
 
 def test_the_published_width_has_the_published_shapes():
-    with torch.device('meta'): states = to_release(InpaintNet(64, variant='release'))
+    with torch.device('meta'): states = to_release(build_net(nf=64, variant='release'))
     with torch.device('meta'): sizes = [{f'{n}.weight':torch.empty(*((a,b) if t else (b,a)), 4, 4).shape for t,part in enumerate(layers(image, 64)) for n,a,b in part} for image in (False,True)]
     for state,size in zip(states, sizes): assert {k:v.shape for k,v in state.items() if k.endswith('weight')}==size
 

@@ -2,7 +2,7 @@
 import numpy as np, pytest, torch
 from scipy import ndimage
 from lbp_inpaint.core import composite
-from lbp_inpaint.detail import add_detail, soft_and_fine
+from lbp_inpaint.filling.detail import add_detail, soft_and_fine
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 def quilt_by_hand(image, mask, size, sigma, spacing):

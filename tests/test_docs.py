@@ -136,9 +136,9 @@ def test_readme_is_current():
 def test_stored_help_names_the_options_there_are(capsys):
     from lbp_inpaint.cli import main
     def options(text): return set(re.findall(r'--[a-z][a-z-]*', text))
-    shown = [''.join(o.text) for c in read_nb(ROOT/'nbs/20_cli.ipynb').cells for o in c.get('outputs', []) if o.output_type=='stream']
+    shown = [''.join(o.text) for c in read_nb(ROOT/'nbs/90_cli.ipynb').cells for o in c.get('outputs', []) if o.output_type=='stream']
     commands = {m[1]:text for text in shown if (m := re.match(r'usage: lbp-inpaint (\w+)', text))}
     assert 'train' in commands
     for name,text in commands.items():
         with pytest.raises(SystemExit): main([name, '--help'])
-        assert options(text)==options(capsys.readouterr().out), f'the help of {name} in 20_cli is old: nbdev-test --save nbs/20_cli.ipynb'
+        assert options(text)==options(capsys.readouterr().out), f'the help of {name} in 20_cli is old: nbdev-test --save nbs/90_cli.ipynb'

@@ -9,13 +9,18 @@ from scipy.stats import bootstrap
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.restoration import inpaint_biharmonic
 import lbp_inpaint
-from lbp_inpaint.card import FACTS, SECTIONS, card_text, check_card, table_text, write_card
+from lbp_inpaint.training.card import FACTS, SECTIONS, card_text, check_card, table_text, write_card
 from lbp_inpaint.cli import main
-from lbp_inpaint.core import InpaintError, MaskError, PictureError, read_image, sample_generator
-from lbp_inpaint.data import InpaintDataset
-from lbp_inpaint.evaluate import CLASSICAL, HOLES, HoledPictures, _interval, _lpips_distance, _vgg_distance, evaluate, gradient_energy
-from lbp_inpaint.generator import InpaintNet, save_net
-from lbp_inpaint.losses import PerceptualLoss, VGGFeatures
+from lbp_inpaint.core import sample_generator
+from lbp_inpaint.errors import InpaintError, MaskError, PictureError
+from lbp_inpaint.image_files import read_image
+from lbp_inpaint.training.data import InpaintDataset
+from lbp_inpaint.evidence.classical import CLASSICAL
+from lbp_inpaint.evidence.evaluate import HOLES, HoledPictures, evaluate
+from lbp_inpaint.evidence.scores import _interval, _lpips_distance, _vgg_distance, gradient_energy
+from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.weights import save_net
+from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 FAST = ['mean','ns']

@@ -4,13 +4,16 @@ from pathlib import Path
 import numpy as np, pytest, tifffile, torch
 from PIL import Image
 from scipy import ndimage
-from lbp_inpaint import inference
+from lbp_inpaint.filling import inpainter as inference
 from lbp_inpaint.cli import main
-from lbp_inpaint.core import PictureError, read_image
-from lbp_inpaint.files import fill
-from lbp_inpaint.generator import InpaintNet, load_net, save_net
-from lbp_inpaint.inference import CELL, Inpainter, hole_windows, masked_resize
-from lbp_inpaint.seams import seam_score
+from lbp_inpaint.errors import PictureError
+from lbp_inpaint.image_files import read_image
+from lbp_inpaint.filling.folders import fill
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.weights import load_net, save_net
+from lbp_inpaint.filling.inpainter import Inpainter
+from lbp_inpaint.filling.windows import CELL, hole_windows, masked_resize
+from lbp_inpaint.filling.seams import seam_score
 from lbp_inpaint.masks import irregular_mask
 from lbp_inpaint.pictures import Picture
 
@@ -173,7 +176,7 @@ def test_a_folder_is_filled_picture_by_picture(photographs, tmp_path, small):
 
 def test_weights_come_back_exactly(tmp_path):
     torch.manual_seed(0)
-    net = InpaintNet(2, top_t=3, include_self=False, threshold='ge', border='wrap', hole_value=0.)
+    net = build_net(nf=2, top_t=3, include_self=False, threshold='ge', border='wrap', hole_value=0.)
     save_net(net, tmp_path)
     back = load_net(tmp_path)
     assert back.config==net.config and back.state_dict().keys()==net.state_dict().keys()

@@ -2,9 +2,10 @@
 import numpy as np, pytest, torch
 from scipy.ndimage import gaussian_filter
 from skimage.feature import canny
-from lbp_inpaint.core import composite, to_grey, to_tensor
-from lbp_inpaint.generator import InpaintNet
-from lbp_inpaint.guidance import GUIDANCES, canny_map, find_guidance, lbp_planes, one_plane, rtv, rtv_map
+from lbp_inpaint.core import composite, to_grey
+from lbp_inpaint.image_files import to_tensor
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.guidance import GUIDANCES, canny_map, find_guidance, lbp_planes, one_plane, rtv, rtv_map
 from lbp_inpaint.lbp import lbp_codes, lbp_hole, lbp_map, masked_lbp
 from lbp_inpaint.masks import irregular_mask
 
@@ -95,7 +96,7 @@ def test_lbp_is_that_of_its_own_notebook(pictures, masks):
 
 @pytest.mark.parametrize('name', ('planes','canny','none','true lbp'))
 def test_a_network_that_is_guided_by_it_learns(name):
-    net = InpaintNet(1, guidance=name)
+    net = build_net(nf=1, guidance=name)
     image,mask = torch.rand(1,3,256,256)*2-1,torch.zeros(1,1,256,256)
     mask[...,80:160,80:160] = 1
     guide,fill = net(image, mask)

@@ -1,6 +1,7 @@
 "LBP codes against a loop over pixels, grey levels against OpenCV."
 import cv2, numpy as np, pytest, torch
-from lbp_inpaint.core import to_grey, to_tensor
+from lbp_inpaint.core import to_grey
+from lbp_inpaint.image_files import to_tensor
 from lbp_inpaint.lbp import lbp_codes, lbp_hole, lbp_map, masked_lbp
 
 SETTINGS = [(t,b) for t in ('gt','ge') for b in ('zero','wrap')]

@@ -3,13 +3,14 @@ import inspect, warnings
 from dataclasses import replace
 import pytest
 from PIL import Image
-from lbp_inpaint import recipes, sets
-from lbp_inpaint.card import check_card, earlier_trainings
+from lbp_inpaint.evidence import recipes
+from lbp_inpaint.training import sets
+from lbp_inpaint.training.card import check_card, earlier_trainings
 from lbp_inpaint.cli import main
-from lbp_inpaint.evaluate import HOLES
-from lbp_inpaint.generator import load_net
-from lbp_inpaint.learner import train
-from lbp_inpaint.recipes import RECIPES, train_recipe
+from lbp_inpaint.evidence.evaluate import HOLES
+from lbp_inpaint.nets.weights import load_net
+from lbp_inpaint.training.command import train
+from lbp_inpaint.evidence.recipes import RECIPES, train_recipe
 
 @pytest.fixture
 def photos(photographs, tmp_path, monkeypatch):

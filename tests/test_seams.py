@@ -3,7 +3,7 @@ import numpy as np, pytest, torch
 from skimage.restoration import inpaint_biharmonic
 from lbp_inpaint.core import composite, sample_generator
 from lbp_inpaint.masks import irregular_mask
-from lbp_inpaint.seams import blend_biharmonic, meet, seam_score, spread
+from lbp_inpaint.filling.seams import blend_biharmonic, meet, seam_score, spread
 
 @pytest.fixture(scope='module')
 def example():

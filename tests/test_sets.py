@@ -2,10 +2,10 @@
 from dataclasses import replace
 import pytest
 from PIL import Image
-from lbp_inpaint import sets
+from lbp_inpaint.training import sets
 from lbp_inpaint.cli import main
-from lbp_inpaint.core import InpaintError, PictureError
-from lbp_inpaint.sets import SETS, files_of
+from lbp_inpaint.errors import InpaintError, PictureError
+from lbp_inpaint.training.sets import SETS, files_of
 
 def put(root, *names):
     for o in names:

@@ -5,15 +5,18 @@ import numpy as np, pytest, torch, torch.nn.functional as F
 from PIL import Image
 from fastai.callback.progress import CSVLogger
 from skimage.metrics import peak_signal_noise_ratio
-from lbp_inpaint import sets
-from lbp_inpaint.card import check_card, earlier_trainings
-from lbp_inpaint.core import InpaintError, to_tensor
-from lbp_inpaint.data import InpaintDataLoaders
-from lbp_inpaint.inference import Inpainter
-from lbp_inpaint.learner import hole_crops, inpaint_learner, train
+from lbp_inpaint.training import sets
+from lbp_inpaint.training.card import check_card, earlier_trainings
+from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.image_files import to_tensor
+from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.filling.inpainter import Inpainter
+from lbp_inpaint.training.command import train
+from lbp_inpaint.training.objectives import hole_crops
+from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.masks import center_mask
 from lbp_inpaint.metrics import l1
-from lbp_inpaint.steps import FiniteSteps, TurnPrecision
+from lbp_inpaint.training.steps import FiniteSteps, TurnPrecision
 
 def centre(size, generator): return center_mask(size)
 

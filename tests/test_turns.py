@@ -3,11 +3,12 @@ import pytest, torch, torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Recorder
-from lbp_inpaint.discriminator import PatchDiscriminator
-from lbp_inpaint.generator import InpaintNet
-from lbp_inpaint.learner import InpaintLearner, Objectives
+from lbp_inpaint.nets.discriminator import PatchDiscriminator
+from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.training.objectives import Objectives
+from lbp_inpaint.training.phases import InpaintLearner
 from lbp_inpaint.lbp import lbp_map, masked_lbp
-from lbp_inpaint.losses import VGGFeatures
+from lbp_inpaint.nets.losses import VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 NETWORKS = 'g1','g2','d1','d2'
