@@ -17,6 +17,7 @@ from fastcore.script import anno_parser
 from skimage import data
 import lbp_inpaint
 from .errors import *
+from .settings import *
 from .core import *
 from .masks import *
 from .image_files import *

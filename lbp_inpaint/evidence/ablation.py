@@ -208,7 +208,7 @@ def _weights(name, seed, s):
     arm = s.arms[name]
     net = load_net(s.folder(arm.weights_of or name, seed))
     if not arm.weights_of: return net.to(s.device)
-    new = InpaintNet(s.b.nf, **{**s.net, **arm.net})
+    new = build_net(nf=s.b.nf, **{**s.net, **arm.net})
     new.load_state_dict(net.state_dict())
     return new.eval().to(s.device)
 
@@ -225,12 +225,12 @@ def _record(name, seed, s):
 def _run(name, seed, s):
     "Train, if need be, and score one arm from one seed"
     arm,run,curve,seconds = s.arms[name],s.folder(name, seed),[],0.
-    if not arm.weights_of and not (run/'config.json').is_file():
+    if not arm.weights_of and not (run/'model.safetensors').is_file():
         learn = _learner(arm, seed, run, s)
         _fit(learn, arm, s.b.e_lbp, s.b.e_joint, s.ground.decay)
         if stop := learn.stopping or learn.asked: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {s.done()} of {s.runs} runs are finished, and the same command goes on from there.', stop)
         learn.export_inpainter(run, training=dict(rows=learn.checkpoints.rows, seconds=learn.checkpoints.seconds))
-    if not arm.weights_of: curve,seconds = (json.loads((run/'config.json').read_text())['training'][k] for k in ('rows','seconds'))
+    if not arm.weights_of: curve,seconds = (read_about(run)['training'][k] for k in ('rows','seconds'))
     net = _weights(name, seed, s)
     record = dict(arm=asdict(arm), seed=seed, seconds=seconds, curve=curve, **cost(net), rows=list(_values(net, arm, s)))
     write_file(run/'record.json', (json.dumps(record)+'\n').encode())
@@ -318,7 +318,7 @@ def _study(name, folder, out, budget, seeds, arms, holes, plain, precision, pret
     arms,out = find_study(name, arms),Path(out)
     if seeds<1 or workers<0 or not holes: raise InpaintError('These settings cannot be studied with; seeds must be at least 1, workers not negative, and holes not empty.')
     if Path(folder).resolve() in (out.resolve(), *out.resolve().parents): raise InpaintError(f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; choose another place.')
-    device,start = device or best_device(),load_net(find_weights(pretrained)) if pretrained else None
+    device,start = find_device(device),load_net(find_weights(pretrained)) if pretrained else None
     net = _grounds[plain].net
     if start: given['nf'],net = start.config['nf'],{k:start.config[k] for k in ('threshold','border','hole_value','resize_conv') if k in start.config}
     dls = InpaintDataLoaders.from_folder(folder, device=device)

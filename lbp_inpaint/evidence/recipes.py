@@ -12,6 +12,7 @@ import json, warnings
 from dataclasses import dataclass
 from pathlib import Path
 from ..errors import *
+from ..settings import *
 from ..nets.losses import *
 from ..nets.weights import *
 from ..training.sets import *
@@ -79,7 +80,7 @@ def mix_stages(
     folder,        # Folder for the mixture, with the record of the second
 ):
     "Write the weights on the line between two stages, see `between`."
-    training = json.loads((Path(second)/'config.json').read_text(encoding='utf8'))['training']
+    training = read_about(second)['training']
     save_net(between(load_net(Path(first)), load_net(Path(second)), share), folder, half=True, training=dict(training, share=share))
 
 LICENCE = "Apache-2.0, as the package; the photographs remain their authors'"

@@ -36,12 +36,10 @@ class Inpainter:
         precision:str='fp32', # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
         detail:bool=False,    # Copy detail from the surroundings into the fill, see `add_detail`?
     ):
-        self.device = best_device() if device in (None,'auto') else str(device)
-        if self.device.partition(':')[0] not in ('cpu','cuda','mps'): raise UsageError(f'There is no device {device}; use auto, cpu, cuda or mps.')
+        self.device = find_device(device)
         if precision not in PRECISIONS: raise UsageError(f'There is no precision {precision}; choose one of {", ".join(PRECISIONS)}.')
         if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
-        try: self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
-        except (RuntimeError, AssertionError): raise UsageError(f'There is no device {self.device} here; use auto, cpu, cuda or mps.') from None
+        self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
 
     @classmethod
     def from_pretrained(cls,

@@ -31,7 +31,7 @@ def from_release(
     image:dict, # State dict of the published image network
 ) -> InpaintNet: # Variant `release`, in evaluation mode
     "The network of two published state dicts."
-    net = InpaintNet(len(lbp['dn1.0.bias']), variant='release')
+    net = build_net(nf=len(lbp['dn1.0.bias']), variant='release')
     net.g1.unet.load_state_dict({v:lbp[k] for k,v in release_names(False).items()})
     net.g2.unet.load_state_dict({v:image[k] for k,v in release_names(True).items()})
     return net.eval()
@@ -76,7 +76,7 @@ def _shapes(image, state):
     "Shapes that a state dict must have: of the width that its ends agree on, else of the published one"
     ends = {len(state[k]) for k in (('dn11.0.bias','up21.1.bias') if image else ('dn1.0.bias','up2.1.bias')) if k in state and state[k].ndim}
     nf = ends.pop() if len(ends)==1 else 64
-    with torch.device('meta'): states = to_release(InpaintNet(nf if 0<nf<=512 else 64, variant='release'))
+    with torch.device('meta'): states = to_release(build_net(nf=nf if 0<nf<=512 else 64, variant='release'))
     return {k:tuple(v.shape) for k,v in states[image].items()}
 
 def _faults(state, shapes):

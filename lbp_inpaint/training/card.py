@@ -44,7 +44,7 @@ def earlier_trainings(
     source, # Name of weights that ship with the package, or a folder of weights
 ) -> list: # Records of `train`, the oldest first
     "What is recorded of the trainings that made these weights."
-    last = _json(find_weights(source)/'config.json', 'weights').get('training') or {}
+    last = read_about(find_weights(source)).get('training') or {}
     return [*last.get('earlier', []), *([{k:v for k,v in last.items() if k!='earlier'}] if last else [])]
 
 def _json(file, what):
@@ -138,7 +138,7 @@ def write_card(
 ) -> Path: # The card, README.md in `folder`; raises `InpaintError` where something is missing
     "Write the model card of a folder of weights."
     folder = Path(folder)
-    config,name = _json(folder/'config.json', 'weights'),folder.resolve().name
+    config,name = read_about(folder),folder.resolve().name
     if results is not None: name,results = _evaluated(folder, config, Path(results))
     text = card_text(name, {**config.get('network', {}), **config.get('training', {}), **facts}, results)
     write_file(folder/'README.md', text.encode())

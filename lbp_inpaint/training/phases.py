@@ -106,9 +106,9 @@ def inpaint_learner(
     **kwargs
 ) -> InpaintLearner: # raises `WeightsError` where VGG is needed (`lambda_p` or `lambda_s` not 0) and cannot be had
     "A Learner that trains this paper's system on `dls`."
-    net = load_net(find_weights(pretrained)) if pretrained else InpaintNet(nf, **(net_kwargs or {}))
+    net = load_net(find_weights(pretrained)) if pretrained else build_net(nf=nf, **(net_kwargs or {}))
     switched = net.config | ({'hole_value':'smooth'} if smooth_hole else {}) | ({'resize_conv':True} if resize_conv else {})
-    if switched!=net.config: weights,net = net.state_dict(),InpaintNet(**switched); net.load_state_dict(weights)
+    if switched!=net.config: weights,net = net.state_dict(),build_net(**switched); net.load_state_dict(weights)
     d1,d2 = ((SpectralDiscriminator if spectral_judges else PatchDiscriminator)(n, judge_nf or net.config['nf']) for n in (net.guidance.channels,3))
     vgg = VGGFeatures(vgg).to(dls.device) if needs_vgg(**kwargs) else None
     if vgg and vgg_unit: vgg.measure_by(_some_pictures(dls.train_ds, vgg_unit).to(dls.device))
