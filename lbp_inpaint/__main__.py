@@ -1,0 +1,5 @@
+"`python -m lbp_inpaint` is the command `lbp-inpaint`."
+import sys
+from .cli import main
+
+if __name__=='__main__': sys.exit(main())
