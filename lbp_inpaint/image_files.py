@@ -9,7 +9,6 @@ __all__ = ['load_pixels', 'to_levels', 'as_rgb', 'read_image', 'to_tensor']
 
 # %% ../nbs/06_image_files.ipynb #c5635237
 import contextlib, logging, os, struct, sys, threading, warnings, zlib
-from pathlib import Path
 import numpy as np, torch
 from PIL import Image, UnidentifiedImageError
 from .errors import *
@@ -143,6 +142,7 @@ def _sentence(name, e):
     if 'checksum' in str(e): return f'is damaged, the {e} is wrong','copy or download it again'
     return f'is damaged ({" ".join(str(e).split()).replace("; ",", ").replace(". ",", ").rstrip(".") or type(e).__name__})','copy or download it again, or open it in another program and save it anew'
 
+# %% ../nbs/06_image_files.ipynb #c233e793
 @contextlib.contextmanager
 def _unlogged():
     "Without the remarks of Pillow and tifffile on damage, which is said in a sentence"
@@ -154,6 +154,16 @@ def _unlogged():
     finally:
         for o,level in zip(loggers, levels): o.setLevel(level)
 
+# %% ../nbs/06_image_files.ipynb #2a143aba
+def _array(a):
+    "A uint8 picture as Pillow has it, other depths as they are"
+    if a.dtype==bool: a = a.astype(np.uint8)*255
+    if str(a.dtype) not in ('uint8','uint16') or not (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4)) or not a.size: raise _Fault(
+        f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), (H,W,3) or (H,W,4) is needed','convert it to 0..255 first')
+    if a.ndim==3 and a.shape[2]==1: a = a[...,0]
+    return Image.fromarray(np.ascontiguousarray(a)) if a.ndim==2 or a.dtype==np.uint8 else a
+
+# %% ../nbs/06_image_files.ipynb #201dc172
 def load_pixels(
     source,             # A path, a Pillow picture, or an array `(H,W)`, `(H,W,3)` or `(H,W,4)`
     max_megapixels=200, # Refuse, from the header alone, what has more
@@ -166,17 +176,9 @@ def load_pixels(
             elif isinstance(source, Image.Image): source.load(); pixels,info = source,dict(source.info, format=source.format, orientation=_orientation(source))
             else: pixels,info = _load(source, max_megapixels)
             return _turn(pixels, info.get('orientation', 1)),info
-    except Exception as e: # a damaged file makes its readers raise nearly anything
+    except Exception as e:
         what,remedy = _sentence(name, e)
         raise PictureError(f'{name} {what}; {remedy}.') from None
-
-def _array(a):
-    "A uint8 picture as Pillow has it, other depths as they are"
-    if a.dtype==bool: a = a.astype(np.uint8)*255
-    if str(a.dtype) not in ('uint8','uint16') or not (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4)) or not a.size: raise _Fault(
-        f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), (H,W,3) or (H,W,4) is needed','convert it to 0..255 first')
-    if a.ndim==3 and a.shape[2]==1: a = a[...,0]
-    return Image.fromarray(np.ascontiguousarray(a)) if a.ndim==2 or a.dtype==np.uint8 else a
 
 # %% ../nbs/06_image_files.ipynb #0114cfcb
 def to_levels(

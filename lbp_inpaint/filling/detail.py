@@ -10,6 +10,7 @@ __all__ = ['gaussian_blur', 'soft_and_fine', 'add_detail']
 # %% ../../nbs/31_filling.detail.ipynb #5cd8d24d
 from itertools import product
 import torch, torch.nn.functional as F
+from ..errors import *
 from ..core import *
 
 # %% ../../nbs/31_filling.detail.ipynb #0c482e53
@@ -84,8 +85,9 @@ def add_detail(
     sigma:float=3.,     # What counts as detail: what a Gaussian of so many pixels takes away
     spacing:int=3,      # Pixels between patches to choose from
 ) -> torch.Tensor: # `(B,C,H,W)`, known pixels unchanged, and pictures without a known patch, too
-    "Give fills the detail of their surroundings; raises `ValueError` on patches of another size than a multiple of 4, or larger than the picture."
-    if size%4 or not 0<size<=min(image.shape[2:]): raise ValueError(f'Patches must have a side that is a multiple of 4 and at most the picture, but {size} came for {image.shape[3]}x{image.shape[2]}; choose another size.')
+    "Give fills the detail of their surroundings; raises `UsageError` on patches of another size than a multiple of 4, or larger than the picture."
+    if size%4 or not 0<size<=min(image.shape[2:]): raise UsageError('Patches must have a side that is a multiple of 4 '
+        f'and at most the picture, but {size} came for {image.shape[3]}x{image.shape[2]}; choose another size.')
     res = image.clone()
     for i,(soft,fine) in enumerate(zip(*soft_and_fine(image, sigma))):
         new = _quilt(soft, fine, mask[i], size, spacing)
