@@ -9,10 +9,8 @@ __all__ = ['PRECISIONS', 'from_uint8', 'to_uint8', 'to_pil', 'composite', 'to_gr
            'picture_grid']
 
 # %% ../nbs/03_core.ipynb #86b8acc8
-import contextlib, errno, logging, math, os, re, shutil, struct, sys, threading, warnings, zlib
-from pathlib import Path
-import numpy as np, torch, torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+import numpy as np, torch
+from PIL import Image, ImageDraw, ImageFont
 from .errors import *
 
 # %% ../nbs/03_core.ipynb #8e832035

@@ -27,7 +27,12 @@ class WeightsError(InpaintError):
 # %% ../nbs/00_errors.ipynb #75fe71bd
 class Stopped(InpaintError):
     "Training was asked to stop, and has kept where it is."
-    def __init__(self, message, number): super().__init__(message); self.exit_code = 128+number
+    def __init__(self,
+        message:str, # What to say
+        number:int,  # The signal's, as 15 for SIGTERM
+    ):
+        super().__init__(message)
+        self.exit_code = 128+number
 
 # %% ../nbs/00_errors.ipynb #c49b4ef8
 def look_up(

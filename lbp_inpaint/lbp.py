@@ -9,6 +9,7 @@ __all__ = ['check_lbp_switches', 'lbp_codes', 'lbp_map', 'lbp_hole', 'masked_lbp
 
 # %% ../nbs/04_lbp.ipynb #1091a925
 import torch, torch.nn.functional as F
+from .errors import *
 from .core import *
 
 # %% ../nbs/04_lbp.ipynb #4be6f722
@@ -28,9 +29,9 @@ def check_lbp_switches(
     threshold, # 'gt' or 'ge', see `lbp_codes`
     border,    # 'zero' or 'wrap', see `lbp_codes`
 ):
-    "Raise `ValueError` on anything else."
-    if threshold not in ('gt','ge') or border not in ('zero','wrap'): raise ValueError(
-        f"threshold must be 'gt' or 'ge' and border 'zero' or 'wrap', but {threshold!r} and {border!r} came.")
+    "Raise `UsageError` on anything else."
+    if threshold not in ('gt','ge') or border not in ('zero','wrap'): raise UsageError(
+        f"threshold must be 'gt' or 'ge' and border 'zero' or 'wrap', but {threshold!r} and {border!r} came; choose one of these.")
 
 # %% ../nbs/04_lbp.ipynb #d659e1ee
 def lbp_codes(
@@ -38,8 +39,8 @@ def lbp_codes(
     threshold:str='gt',     # 'gt': bit 1 if a neighbour is brighter (Eq. 1); 'ge': or equal (published code)
     border:str='zero',      # 'zero': bit 0 outside the picture; 'wrap': top and left edges see the opposite edge (published code)
 ) -> torch.Tensor: # `(B,1,H,W)`, uint8 codes 0..255
-    "The local binary pattern of every pixel, Eq. 1; raises `ValueError` on other dtypes, shapes or switches."
-    if grey.dtype!=torch.uint8 or grey.ndim!=4 or grey.shape[1]!=1: raise ValueError(
+    "The local binary pattern of every pixel, Eq. 1; raises `UsageError` on other dtypes, shapes or switches."
+    if grey.dtype!=torch.uint8 or grey.ndim!=4 or grey.shape[1]!=1: raise UsageError(
         f'LBP needs grey levels as uint8 of shape (B,1,H,W), but {grey.dtype} {tuple(grey.shape)} came; see `to_grey`.')
     check_lbp_switches(threshold, border)
     test = torch.gt if threshold=='gt' else torch.ge

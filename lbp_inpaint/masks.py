@@ -8,10 +8,9 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/masks.html.md"""
 __all__ = ['BUCKETS', 'hole_ratio', 'center_mask', 'irregular_mask', 'random_mask']
 
 # %% ../nbs/05_masks.ipynb #c4521a6a
-import math, os, re, warnings
+import math
 import numpy as np, torch
-from PIL import Image, ImageColor, ImageDraw
-from scipy.ndimage import maximum_filter
+from PIL import Image, ImageDraw
 from .errors import *
 
 # %% ../nbs/05_masks.ipynb #a48d623e
@@ -26,8 +25,8 @@ def center_mask(
     size:int=256, # Side of the picture, pixels
     hole:int=120, # Side of the square hole, pixels
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole
-    "A square hole in the centre; raises `MaskError` where it does not fit."
-    if not 0<hole<=size: raise MaskError(f'A centre hole of {hole} pixels does not fit a picture of {size}; choose 1 to {size}.')
+    "A square hole in the centre; raises `UsageError` where it does not fit."
+    if not 0<hole<=size: raise UsageError(f'A centre hole of {hole} pixels does not fit a picture of {size}; choose 1 to {size}.')
     a = (size-hole)//2
     mask = torch.zeros(1,size,size)
     mask[:, a:a+hole, a:a+hole] = 1
@@ -53,10 +52,11 @@ def irregular_mask(
     ratio:tuple=(.1,.5),             # Lowest and highest hole ratio, within 0..1
     generator:torch.Generator=None,  # Source of chance; torch's global one without it
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole, its ratio within `ratio`
-    "Random strokes that cover a wanted part of the picture; raises `MaskError` for an impossible `ratio`."
+    "Random strokes that cover a wanted part of the picture; raises `UsageError` for an impossible `ratio`."
     lo,hi = ratio
     most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
-    if most<lo*size*size: raise MaskError(f'A hole ratio must be two numbers 0 <= low < high <= 1 with a whole number of pixels between them, but {ratio} came for {size}x{size} pixels.')
+    if most<lo*size*size: raise UsageError('A hole ratio must be two numbers 0 <= low < high <= 1 with '
+        f'a whole number of pixels between them, but {ratio} came for {size}x{size} pixels; choose others.')
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
     target,done,strokes = min(rand(lo,hi)*size*size, most),np.zeros(size*size, bool),0
     while np.count_nonzero(done)<target:

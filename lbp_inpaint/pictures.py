@@ -184,6 +184,7 @@ def output_format(
     if kind not in _MODES: raise PictureError(f'The output {path} has no ending of a true-colour picture format that can be written; use a name such as {Path(path).stem or "filled"}.png.')
     return kind
 
+# %% ../nbs/07_pictures.ipynb #036e9eab
 @patch
 def save(self:Picture,
     path,                # File to write
@@ -193,8 +194,12 @@ def save(self:Picture,
     kind,notes,(model,color,alpha) = output_format(path),self.notes[:],(self.model,self.color,self.alpha)
     if alpha is not None and kind not in _CLEAR: raise PictureError(f'The output {path} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
     exif = _kept_exif(self.info, keep_metadata)
-    if color.dtype.kind=='f' and kind!='TIFF': color,alpha = (None if o is None else (np.clip(o, 0, 1)*65535).round().astype(np.uint16) for o in (color,alpha)); notes.append(f'holds floating-point numbers, which {kind} rounds to whole ones')
-    if color.dtype.itemsize>1 and kind not in _DEEP: model,color,alpha = _shallow(model, color, alpha); notes.append(f'has more than 8 bits a channel, which {kind} does not hold')
+    if color.dtype.kind=='f' and kind!='TIFF':
+        color,alpha = (None if o is None else (np.clip(o, 0, 1)*65535).round().astype(np.uint16) for o in (color,alpha))
+        notes.append(f'holds floating-point numbers, which {kind} rounds to whole ones')
+    if color.dtype.itemsize>1 and kind not in _DEEP:
+        model,color,alpha = _shallow(model, color, alpha)
+        notes.append(f'has more than 8 bits a channel, which {kind} does not hold')
     if kind in _LOSSY: notes.append(f'becomes {kind}, which changes all pixels a little; PNG keeps them')
     write_file(path, lambda f: _encode(f, kind, model, color, alpha, self.info, exif, notes), PictureError)
     for o in notes: warnings.warn(f'{self.name} {o}.', stacklevel=2)

@@ -2,7 +2,8 @@
 import numpy as np, pytest, torch
 from scipy import ndimage
 from lbp_inpaint.core import composite
-from lbp_inpaint.filling.detail import add_detail, soft_and_fine
+from torchvision.transforms import functional as torchvision_functional
+from lbp_inpaint.filling.detail import add_detail, gaussian_blur, soft_and_fine
 from lbp_inpaint.masks import center_mask, irregular_mask
 
 def quilt_by_hand(image, mask, size, sigma, spacing):
@@ -29,6 +30,12 @@ def quilt_by_hand(image, mask, size, sigma, spacing):
                     res[y+i,x+j] = total[y+i,x+j]/weight[y+i,x+j]**.5
                     given[y+i,x+j] |= fade[i,j]>.2
     return np.where(mask[...,None], np.clip(soft+res, -1, 1), image)
+
+@pytest.mark.parametrize('shape', ((1,3,256,256),(4,3,64,91),(2,1,24,24),(1,3,333,20)))
+@pytest.mark.parametrize('sigma', (.5,1.5,3.))
+def test_the_blur_equals_torchvision_to_the_last_bit(shape, sigma):
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))*2-1
+    assert torch.equal(gaussian_blur(image, sigma), torchvision_functional.gaussian_blur(image, 2*round(3*sigma)+1, sigma))
 
 @pytest.mark.parametrize('seed', range(3))
 def test_equals_a_quilt_sewn_pixel_by_pixel(seed, photographs):

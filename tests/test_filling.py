@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np, pytest, tifffile, torch
 from PIL import Image
 from scipy import ndimage
-from lbp_inpaint.filling import inpainter as inference
+from lbp_inpaint.filling import painting
 from lbp_inpaint.cli import main
 from lbp_inpaint.errors import PictureError
 from lbp_inpaint.image_files import read_image
@@ -240,7 +240,7 @@ def test_tiles_do_not_show(small, monkeypatch):
     levels = np.stack([120+60*np.sin(x/70+i)+rng.normal(0,2,x.shape) for i in range(3)], -1).clip(0,255).astype(np.uint8)
     hole = (abs(y-512)<30)&(x>60)&(x<1340) | ((y-300)**2+(x-1020)**2<90**2)
     tiled,_ = small.paint(levels, hole)
-    monkeypatch.setattr(inference, '_tiles', lambda hole: [((0,0,*hole.shape),)*2])
+    monkeypatch.setattr(painting, '_tiles', lambda hole: [((0,0,*hole.shape),)*2])
     whole,_ = small.paint(levels, hole)
     assert abs(tiled-whole).max()*255<.5
 

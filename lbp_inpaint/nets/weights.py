@@ -87,7 +87,7 @@ def _read_header(f, size):
     if _pickled(head): raise _Unusable('model.safetensors is a pickled file, which could run any program when opened, and is not opened', _CONVERT)
     n = int.from_bytes(head[:8], 'little')
     if len(head)<9 or head[8:9]!=b'{':
-        what,remedy = stranger(head, 'weights')
+        what,remedy = identify_file(head, 'weights')
         raise _Unusable(f'model.safetensors {what if "known" not in what else "is no safetensors file"}', remedy if 'known' not in what else None)
     if not n<=min(size-8, 10_000_000): raise _Unusable('model.safetensors is truncated')
     f.seek(8)
