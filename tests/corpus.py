@@ -8,7 +8,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import cv2, numpy as np, tifffile, torch
 from PIL import Image, ImageCms
 from lbp_inpaint.cli import main
-from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import save_net
 
 USAGE,PICTURE,WEIGHTS = 2,3,4

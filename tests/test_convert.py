@@ -8,7 +8,8 @@ from lbp_inpaint.nets.release import release_attention
 from lbp_inpaint.cli import main
 from lbp_inpaint.nets.convert import convert_release, from_release, to_release
 from lbp_inpaint.training.data import InpaintDataLoaders
-from lbp_inpaint.nets.build import InpaintNet, build_net
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import find_weights, load_net, save_net
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.training.phases import inpaint_learner

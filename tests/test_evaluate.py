@@ -18,7 +18,7 @@ from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
 from lbp_inpaint.evidence.evaluate import HOLES, HoledPictures, evaluate
 from lbp_inpaint.evidence.scores import _interval, _lpips_distance, _vgg_distance, gradient_energy
-from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask

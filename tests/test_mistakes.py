@@ -7,7 +7,7 @@ from PIL import Image
 from lbp_inpaint.nets import losses
 from lbp_inpaint.cli import main
 from lbp_inpaint.errors import WeightsError
-from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import find_weights, load_net, save_net
 
 USAGE,PICTURE,WEIGHTS = 2,3,4 # exit codes
@@ -209,7 +209,7 @@ def test_a_zip_bomb_is_not_unpacked(narrow, tmp_path):
     shutil.copytree(narrow, tmp_path/'w')
     with zipfile.ZipFile(tmp_path/'w'/'model.safetensors', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('archive/data.pkl', bytes(300_000_000))
     code = """import resource, sys
-from lbp_inpaint.nets.generator import *
+from lbp_inpaint.nets.weights import load_net
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try: load_net(sys.argv[1])
