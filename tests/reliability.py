@@ -153,7 +153,7 @@ def kill_save(tmp, n, rng):
         run,gen = tmp/f'run{i}',rng(i)
         run.mkdir()
         pid = start(lambda: for_ever(run), tmp/f'{i}.txt')
-        while not (run/'weights'/'config.json').exists(): time.sleep(.001)
+        while not (run/'weights'/'model.safetensors').exists(): time.sleep(.001)
         time.sleep(gen.random()*.1)
         os.kill(pid, signal.SIGKILL); wait(pid)
         try:
