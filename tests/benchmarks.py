@@ -169,7 +169,7 @@ def training(device, seconds, limit, what, nf, bs, precision):
 
 def filling(device, seconds, limit, what, nf, bs, precision):
     "Both generators, without gradients; the memory floor is reading the parameters once"
-    from lbp_inpaint.nets.build import InpaintNet
+    from lbp_inpaint.nets.generator import InpaintNet
     net,dtype = InpaintNet(nf).to(device).eval(),PRECISIONS[precision]
     loader = Batches(random_batch(bs, device), device, seconds)
     try:

@@ -1,15 +1,17 @@
 """What people give to `fill`, and the right answer to each: a picture that is whole, or an exit code and a sentence.
 
 `python tests/corpus.py` makes all cases in temporary folders, runs them and prints what happened."""
-import contextlib, io, json, os, shutil, struct, subprocess, sys, tempfile, time, traceback, zipfile, zlib
+import contextlib, hashlib, io, json, os, shutil, struct, subprocess, sys, tempfile, time, traceback, zipfile, zlib
 from collections import namedtuple
 from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import cv2, numpy as np, tifffile, torch
 from PIL import Image, ImageCms
+from safetensors.torch import load, load_file, save as dump
 from lbp_inpaint.cli import main
-from lbp_inpaint.nets.build import InpaintNet
-from lbp_inpaint.nets.weights import save_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.weights import load_tensors, save_net, save_tensors
+from older import save_old, write_old
 
 USAGE,PICTURE,WEIGHTS = 2,3,4
 H,W = 40,56
@@ -40,15 +42,14 @@ def standard(d, rng):
     Image.fromarray(levels(rng)).save(d/'p.png')
     Image.fromarray(hole()).save(d/'m.png')
 
-_weights = None
-def weights():
-    "A folder of weights of the narrowest network, made once"
-    global _weights
-    if _weights is None:
+_weights = {}
+def weights(old=False):
+    "A folder of weights of the narrowest network, in the older layout or the present one, made once"
+    if old not in _weights:
         torch.manual_seed(0)
-        _weights = Path(tempfile.mkdtemp(prefix='corpus'))/'w'
-        save_net(InpaintNet(1), _weights)
-    return _weights
+        _weights[old] = Path(tempfile.mkdtemp(prefix='corpus'))/'w'
+        (save_old if old else save_net)(InpaintNet(1), _weights[old])
+    return _weights[old]
 
 # checks with readers that are not ours
 
@@ -382,50 +383,68 @@ def _(d, rng): return folder(d, 'ab')
 
 # weights
 
-def with_weights(d):
-    shutil.copytree(weights(), d/'w')
+def with_weights(d, old=False):
+    shutil.copytree(weights(old), d/'w')
     return d/'p.png',d/'m.png','-o',d/'out.png','--weights',d/'w'
 def bomb(d):
     with zipfile.ZipFile(d/'model.safetensors', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('archive/data.pkl', bytes(300_000_000))
 class Hostile:
     def __reduce__(self): return os.mkdir,('HOSTILE',)
-def tensors(d, change):
-    from safetensors.torch import load_file, save as dump
-    import hashlib
-    from lbp_inpaint.nets.weights import _digest
-    state = load_file(d/'model.safetensors'); change(state); data = dump(state)
-    c = json.loads((d/'config.json').read_text()); c['sha256'] = hashlib.sha256(data).hexdigest(); c['digest'] = _digest(c)
-    (d/'model.safetensors').write_bytes(data); (d/'config.json').write_text(json.dumps(c))
+def again(w, tensors=lambda t: None, plain=lambda p: None):
+    "Weights of either format with other tensors or other words, and right checksums"
+    f = w/'model.safetensors'
+    if (w/'config.json').exists():
+        state,words = load_file(f),json.loads((w/'config.json').read_text())
+        tensors(state); plain(words); data = dump(state)
+        return write_old(w, data, dict(words, sha256=hashlib.sha256(data).hexdigest()))
+    state,words = load_tensors(f)
+    tensors(state); plain(words); save_tensors(f, state, words)
 def rewrite(name, f): return lambda w: (w/name).write_bytes(f((w/name).read_bytes()))
 first = 'g1.unet.encoder.0.weight'
-DAMAGES = {
+DAMAGES = { # of either format
     'a flipped bit in the tensors': (rewrite('model.safetensors', lambda b: flip(b, len(b)//2)), 'SHA-256'),
     'a flipped bit in the list of tensors': (rewrite('model.safetensors', lambda b: flip(b, 100)), ''),
-    'a flipped bit in the settings': (rewrite('config.json', lambda b: flip(b, b.index(b'"top_t"')+9)), 'digest'),
     'truncated': (rewrite('model.safetensors', lambda b: b[:-100]), 'truncated'),
+    'longer than it says': (rewrite('model.safetensors', lambda b: b+bytes(100)), 'damaged'),
     'empty': (rewrite('model.safetensors', lambda b: b''), 'empty'),
     'a Git LFS pointer': (rewrite('model.safetensors', lambda b: b'version https://git-lfs.github.com/spec/v1\noid'), 'git lfs pull'),
     'a web page': (rewrite('model.safetensors', lambda b: b'<html>'+b' '*90), 'web page'),
     'a list of a terabyte': (rewrite('model.safetensors', lambda b: struct.pack('<Q', 1<<40)+b'{'+bytes(99)), 'truncated'),
+    'a head of three megabytes': (rewrite('model.safetensors', lambda b: struct.pack('<Q', 3_000_000)+b'{}'+b' '*2_999_998), 'two megabytes'),
     'a zip bomb': (bomb, 'convert'),
     'a hostile pickle': (lambda w: torch.save(Hostile(), w/'model.safetensors'), 'convert'),
-    'another network': (rewrite('config.json', lambda b: b.replace(b'"nf": 1', b'"nf": 2')), ''),
-    'a giant network': (rewrite('config.json', lambda b: json.dumps({**{k:v for k,v in json.loads(b).items() if k!='digest'}, 'network':{'nf':10**7}}).encode()), ''),
-    'NaN': (lambda w: tensors(w, lambda s: s[first].view(-1)[:1].fill_(torch.nan)), 'NaN'),
-    'a missing tensor': (lambda w: tensors(w, lambda s: s.pop(first)), 'lacks'),
-    'an unexpected tensor': (lambda w: tensors(w, lambda s: s.update(more=torch.zeros(3))), 'unexpected'),
-    'a tensor of another shape': (lambda w: tensors(w, lambda s: s.update({first:s[first][:,:1].clone()})), 'shape'),
-    'a tensor of whole numbers': (lambda w: tensors(w, lambda s: s.update({first:s[first].int()})), 'type'),
-    'no config.json': (lambda w: (w/'config.json').unlink(), 'missing'),
+    'another network': (lambda w: again(w, plain=lambda p: p['network'].update(nf=2)), 'shape'),
+    'a giant network': (lambda w: again(w, plain=lambda p: p['network'].update(nf=10**7)), ''),
+    'a setting that is none': (lambda w: again(w, plain=lambda p: p['network'].update(colour='red')), 'no setting colour'),
+    'no network': (lambda w: again(w, plain=lambda p: p.pop('network')), 'no network'),
+    'settings of the future': (lambda w: again(w, plain=lambda p: p.update(format=3)), 'format'),
+    'NaN': (lambda w: again(w, lambda s: s[first].view(-1)[:1].fill_(torch.nan)), 'NaN'),
+    'a missing tensor': (lambda w: again(w, lambda s: s.pop(first)), 'lacks'),
+    'an unexpected tensor': (lambda w: again(w, lambda s: s.update(more=torch.zeros(3))), 'unexpected'),
+    'a tensor of another shape': (lambda w: again(w, lambda s: s.update({first:s[first][:,:1].clone()})), 'shape'),
+    'a tensor of whole numbers': (lambda w: again(w, lambda s: s.update({first:s[first].int()})), 'type'),
     'no tensors': (lambda w: (w/'model.safetensors').unlink(), 'missing'),
+}
+IN_THE_HEAD = {
+    'a flipped bit in the settings': (rewrite('model.safetensors', lambda b: flip(b, b.index(b'top_t')+10)), 'SHA-256'),
+    'numbers without words': (rewrite('model.safetensors', lambda b: dump(load(b))), 'config.json is missing'),
+    'words that are none': (rewrite('model.safetensors', lambda b: dump(load(b), dict(about='x'))), 'SHA-256'),
+    'words nested too deep': (rewrite('model.safetensors', lambda b: dump(load(b), dict(about='['*200_000))), 'SHA-256'),
+    'words that are a list': (lambda w: save_tensors(w/'model.safetensors', load_tensors(w/'model.safetensors')[0], [1]), 'format'),
+}
+BESIDE = { # the older layout
+    'a flipped bit in the settings': (rewrite('config.json', lambda b: flip(b, b.index(b'"top_t"')+9)), 'digest'),
+    'no config.json': (lambda w: (w/'config.json').unlink(), 'missing'),
     'settings that are not JSON': (rewrite('config.json', lambda b: b[:-5]), 'JSON'),
     'settings nested too deep': (rewrite('config.json', lambda b: b'['*200_000), 'JSON'),
     'settings of two megabytes': (rewrite('config.json', lambda b: b' '*2_000_000+b), 'megabyte'),
-    'settings of the future': (rewrite('config.json', lambda b: b.replace(b'"format": 1', b'"format": 2')), 'format'),
 }
-for _n,(_f,_says) in DAMAGES.items():
-    @case(f'weights: {_n}', WEIGHTS, ('w', *([_says] if _says else [])), lambda d: Path('HOSTILE').exists() and 1/0)
-    def _(d, rng, f=_f): args = with_weights(d); f(d/'w'); return args
+for _old,_damages in ((False,DAMAGES | IN_THE_HEAD), (True,DAMAGES | BESIDE)):
+    for _n,(_f,_says) in _damages.items():
+        @case(f'{"older " if _old else ""}weights: {_n}', WEIGHTS, ('w', *([_says] if _says else [])), lambda d: Path('HOSTILE').exists() and 1/0)
+        def _(d, rng, f=_f, old=_old): args = with_weights(d, old); f(d/'w'); return args
+@case('older weights: whole', check=kept)
+def _(d, rng): return with_weights(d, True)
 @case('weights: whole', check=kept)
 def _(d, rng): return with_weights(d)
 @case('weights: a .pth file', WEIGHTS, ('old.pth','lbp-inpaint convert'))

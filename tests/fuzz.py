@@ -43,7 +43,10 @@ def damage(path, rng): path.write_bytes(mutate(path.read_bytes(), rng))
 
 def picture(d, rng): p = write_picture(d, 'q', rng); damage(p, rng); return p,d/'m.png'
 def mask(d, rng): m = write_picture(d, 'n', rng, True); damage(m, rng); return d/'p.png',m
-def weight(d, rng): shutil.copytree(weights(), d/'w'); damage(d/'w'/rng.choice(['config.json','model.safetensors']), rng); return d/'p.png',d/'m.png','--weights',d/'w'
+def weight(d, rng):
+    name = rng.choice(['config.json','model.safetensors'])
+    shutil.copytree(weights(name=='config.json'), d/'w'); damage(d/'w'/name, rng)
+    return d/'p.png',d/'m.png','--weights',d/'w'
 
 WORDS = ['','-','--','.','nowhere/..','p.png','m.png','out.png','x.jpg','0','-1','1','.5','1e9','nan','inf','red','#12','12,13','-3,4','999999999999','ä世','a b','%s','\t','n'*300,'~','small','./small','cpu','meta','fp32','bf16','*']
 OPTIONS = ['--weights','--device','--precision','--invert-mask','--threshold','--dilate','--mask-from-alpha','--mask-color','--resize-mask','--recursive','--overwrite','--keep-metadata','--max-megapixels','--lbp','--attention','-o','--help','--pdb']

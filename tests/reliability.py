@@ -14,7 +14,7 @@ from skimage import data
 from fastai.basics import Callback, L
 from lbp_inpaint.cli import main
 from lbp_inpaint.training.data import InpaintDataLoaders
-from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import load_net, save_net
 from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.training.runs import keep_previous, load_state, save_state
@@ -153,7 +153,7 @@ def kill_save(tmp, n, rng):
         run,gen = tmp/f'run{i}',rng(i)
         run.mkdir()
         pid = start(lambda: for_ever(run), tmp/f'{i}.txt')
-        while not (run/'weights'/'config.json').exists(): time.sleep(.001)
+        while not (run/'weights'/'model.safetensors').exists(): time.sleep(.001)
         time.sleep(gen.random()*.1)
         os.kill(pid, signal.SIGKILL); wait(pid)
         try:

@@ -2,8 +2,8 @@
 import numpy as np, pytest, torch
 from test_attention import some_masks as masks_for_attention
 from lbp_inpaint.nets.attentions import contextual_attention, shift
-from lbp_inpaint.nets.build import ATTENTIONS, make_attention
-from lbp_inpaint.nets.generator import ImageGenerator
+from lbp_inpaint.errors import UsageError
+from lbp_inpaint.nets.build import ATTENTIONS, build_net, make_attention
 
 def contextual_by_loop(feat, mask, scale=10.):
     "`(C,h,w)`, `(h,w)`: every cell takes part in nine pasted patches"
@@ -87,13 +87,13 @@ def test_what_is_copied_is_known(name, rng):
 @pytest.mark.parametrize('layer', range(9, 15))
 @pytest.mark.parametrize('name', ('none','contextual','shift'))
 def test_every_layer_of_the_generator_can_hold_one(name, layer):
-    net = ImageGenerator(1, make_attention(name), layer=layer)
+    net = build_net(nf=1, attention=name, layer=layer).g2
     image,mask = torch.rand(1,3,256,256),torch.zeros(1,1,256,256)
     mask[...,60:200,60:200] = 1
     assert net(image, mask, mask).shape==image.shape
 
 def test_unknown_names_and_masks_are_refused(rng):
-    with pytest.raises(ValueError, match='contextual'): make_attention('theirs')
+    with pytest.raises(UsageError, match='contextual'): make_attention('theirs')
     feat = some_features(rng, 1, 4, 4, 4)
     with pytest.raises(ValueError, match='as the features'): contextual_attention(feat, torch.zeros(1,1,8,8))
     with pytest.raises(ValueError, match='as the features'): shift(feat, feat, torch.zeros(1,1,8,8))

@@ -8,8 +8,10 @@ from lbp_inpaint.nets.release import release_attention
 from lbp_inpaint.cli import main
 from lbp_inpaint.nets.convert import convert_release, from_release, to_release
 from lbp_inpaint.training.data import InpaintDataLoaders
-from lbp_inpaint.nets.build import InpaintNet, build_net
-from lbp_inpaint.nets.weights import find_weights, load_net, save_net
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.weights import find_weights, load_net, load_tensors, read_about, save_net, save_tensors
+from older import save_old
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.masks import center_mask, irregular_mask
@@ -209,7 +211,7 @@ def test_the_published_width_has_the_published_shapes():
     for state,size in zip(states, sizes): assert {k:v.shape for k,v in state.items() if k.endswith('weight')}==size
 
 def test_weights_from_before_variants_are_the_papers(tmp_path):
-    save_net(InpaintNet(2), tmp_path)
+    save_old(InpaintNet(2), tmp_path)
     config = json.loads((tmp_path/'config.json').read_text())
     assert config.pop('digest') and config['network'].pop('variant')=='paper'
     (tmp_path/'config.json').write_text(json.dumps(config))
@@ -217,9 +219,9 @@ def test_weights_from_before_variants_are_the_papers(tmp_path):
 
 def test_an_unknown_variant_is_refused(tmp_path, work, capsys):
     folder = convert_release(*write(tmp_path, both(2)), tmp_path/'w')
-    config = json.loads((folder/'config.json').read_text())
-    config['network']['variant'] = 'dream'; del config['digest'] # a config without one is older, and read
-    (folder/'config.json').write_text(json.dumps(config))
+    tensors,plain = load_tensors(folder/'model.safetensors')
+    plain['network']['variant'] = 'dream'
+    save_tensors(folder/'model.safetensors', tensors, plain)
     refused(capsys, WEIGHTS, 'dream', 'fill', work/'picture.png', work/'mask.png', '--weights', folder, '-o', work/'out.png')
 
 @pytest.fixture
@@ -234,7 +236,7 @@ def test_on_the_command_line_then_filled_and_trained_on(work, folder, capsys):
     out = work/'weights'
     assert main(['convert', '--lbp', str(lbp), '--image', str(image), '-o', str(out)])==0
     assert str(out) in capsys.readouterr().out
-    facts = json.loads((out/'config.json').read_text())
+    facts = read_about(out)
     assert facts['network']['variant']=='release' and facts['converted']['lbp']['file']=='X_net_LBP.pth'
     assert main(['fill', str(work/'picture.png'), str(work/'mask.png'), '--weights', str(out), '-o', str(work/'out.png')])==0
     with Image.open(work/'picture.png') as a, Image.open(work/'mask.png') as m, Image.open(work/'out.png') as b: a,m,b = (np.array(o) for o in (a,m,b))

@@ -18,8 +18,8 @@ from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
 from lbp_inpaint.evidence.evaluate import HOLES, HoledPictures, evaluate
 from lbp_inpaint.evidence.scores import _interval, _lpips_distance, _vgg_distance, gradient_energy
-from lbp_inpaint.nets.build import InpaintNet
-from lbp_inpaint.nets.weights import save_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.weights import read_about, save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
 
@@ -220,7 +220,7 @@ def test_results_are_json_with_all_that_they_were_made_from(whole, weights, pict
     def no(o): raise ValueError(o)
     results = json.loads((whole[0]/'results.json').read_text(), parse_constant=no)
     assert {'torch','numpy','scikit-image','lbp_inpaint','python'}<=results['versions'].keys() and {'cpu','cores','threads','gpu'}<=results['hardware'].keys()
-    assert results['settings']['seed']==0 and results['methods']['tiny']['id'].split()[1]==json.loads((weights/'config.json').read_text())['sha256'][:16]
+    assert results['settings']['seed']==0 and results['methods']['tiny']['id'].split()[1]==read_about(weights)['sha256'][:16]
     assert [o['file'] for o in results['pictures']]==['0.png','1.png','2.png'] and all(.2<=o['holes']['20-30']['ratio']<=.3 for o in results['pictures'])
     assert all(o['seconds_a_picture']>0 for o in results['methods'].values()) and str(pictures) not in json.dumps(results)
     assert len(results['table'])==len(whole[1])==2*2*7
@@ -339,7 +339,7 @@ def test_a_card_holds_every_fact_and_number(weights, whole):
 
 @pytest.mark.parametrize('fact', FACTS)
 def test_a_missing_fact_is_named(fact, weights, whole):
-    results,config = (json.loads(o.read_text()) for o in (whole[0]/'results.json', weights/'config.json'))
+    results,config = json.loads((whole[0]/'results.json').read_text()),read_about(weights)
     facts = {**config['network'], **config['training'], **SAID}
     assert [card_text('tiny', facts, results).count(f'\n## {o}\n') for o in SECTIONS]==[1]*len(SECTIONS)
     for nothing in (None,''):
@@ -347,14 +347,14 @@ def test_a_missing_fact_is_named(fact, weights, whole):
     assert '. ' not in str(e.value)
 
 def test_without_sets_licence_or_evaluation_a_card_says_so(weights):
-    facts = {**dict(nf=2), **json.loads((weights/'config.json').read_text())['training'], 'masks':'squares', 'steps':7, 'hardware':'a core'}
+    facts = {**dict(nf=2), **read_about(weights)['training'], 'masks':'squares', 'steps':7, 'hardware':'a core'}
     with pytest.raises(InpaintError, match='lacks numbers'): card_text('tiny', facts)
     text = card_text('tiny', {**facts, 'validation':dict(picture_psnr=23.456)})
     check_card(text)
     for said in ('No picture set was named for `photos`','is not recorded','Not stated:','picture psnr | 23.46','over the 120 held-out pictures'): assert said in text
 
 def test_a_card_credits_the_pictures_of_earlier_trainings(weights, whole):
-    config = json.loads((weights/'config.json').read_text())
+    config = read_about(weights)
     before = {**config['training'], **SAID, 'sets':['flowers_ccby'], 'n_joint':77}
     text = write_card(weights, whole[0], **{**SAID, 'sets':None}, earlier=[before]).read_text()
     for said in ('flowers_ccby | 800 | 50','Flickr photographers','stage 1 | stage 2','n_joint | 77 | 2','named for `photos`'): assert said in text

@@ -3,6 +3,7 @@ import numpy as np, pytest, torch
 from scipy.ndimage import gaussian_filter
 from skimage.feature import canny
 from lbp_inpaint.core import composite, to_grey
+from lbp_inpaint.errors import UsageError
 from lbp_inpaint.image_files import to_tensor
 from lbp_inpaint.nets.build import build_net
 from lbp_inpaint.nets.guidance import GUIDANCES, canny_map, find_guidance, lbp_planes, one_plane, rtv, rtv_map
@@ -80,8 +81,8 @@ def test_contract(name, pictures, masks):
 def test_hole_blind_unless_it_says_that_it_peeps(name, pictures, masks):
     g,outside = find_guidance(name),1-find_guidance(name).known(pictures, masks)[1]
     others = (torch.rand_like(pictures)*2-1, -torch.ones_like(pictures), pictures.flip(0), torch.full_like(pictures, torch.nan))
-    same = [torch.equal(g.known(pictures, masks)[0]*outside, g.known(composite(o, pictures, masks), masks)[0]*outside) for o in others[:3 if g.peeps else 4]]
-    assert not any(same) if g.peeps else all(same)
+    same = [torch.equal(g.known(pictures, masks)[0]*outside, g.known(composite(o, pictures, masks), masks)[0]*outside) for o in others[:3 if g.sees_hole else 4]]
+    assert not any(same) if g.sees_hole else all(same)
 
 def test_edges_and_codes_beside_the_hole_are_not_told(pictures, masks):
     for name in ('lbp','planes','canny'): assert torch.equal(find_guidance(name).known(pictures, masks)[1], lbp_hole(masks))
@@ -106,4 +107,4 @@ def test_a_network_that_is_guided_by_it_learns(name):
     assert torch.equal(fill*(1-mask), image*(1-mask))
 
 def test_an_unknown_guidance_is_refused():
-    with pytest.raises(ValueError, match='canny, rtv'): find_guidance('sketch')
+    with pytest.raises(UsageError, match='canny, rtv'): find_guidance('sketch')

@@ -7,8 +7,10 @@ from PIL import Image
 from lbp_inpaint.nets import losses
 from lbp_inpaint.cli import main
 from lbp_inpaint.errors import WeightsError
-from lbp_inpaint.nets.build import InpaintNet
-from lbp_inpaint.nets.weights import find_weights, load_net, save_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.nets.weights import find_weights, load_net, load_tensors, read_about, save_net, save_tensors
+from older import save_old
 
 USAGE,PICTURE,WEIGHTS = 2,3,4 # exit codes
 
@@ -181,22 +183,77 @@ def test_damaged_weights(damage, weights, work, capsys):
     DAMAGES[damage](weights)
     fill_refused(capsys, work, weights, code=WEIGHTS, options=('--weights',weights))
 
+def new_head(weights, **network):
+    tensors,plain = load_tensors(weights/'model.safetensors')
+    plain['network'].update(network)
+    save_tensors(weights/'model.safetensors', tensors, plain)
+
+@pytest.mark.parametrize('network', (dict(nf=8), dict(nf=-1), dict(nf='wide'), dict(nf=True), dict(colour='red'), dict(top_t=0), dict(threshold='>'), dict(border='mirror'),
+    dict(hole_value='white'), dict(hole_value=2), dict(variant='dream'), dict(attention='self'), dict(layer=8), dict(guidance='sketch')))
+def test_a_network_that_cannot_be_or_is_another(network, narrow, tmp_path):
+    shutil.copytree(narrow, tmp_path/'w')
+    new_head(tmp_path/'w', **network)
+    with pytest.raises(WeightsError, match='cannot be used') as e: load_net(tmp_path/'w')
+    assert str(e.value).count('; ')==1
+
 @pytest.fixture(scope='module')
 def narrow(tmp_path_factory):
     "Weights of the narrowest network"
     torch.manual_seed(0)
-    save_net(InpaintNet(1), tmp_path_factory.mktemp('narrow'))
-    return next(o for o in tmp_path_factory.getbasetemp().glob('narrow*') if (o/'config.json').exists())
+    folder = tmp_path_factory.mktemp('weights')/'narrow'
+    save_net(InpaintNet(1), folder)
+    return folder
+
+@pytest.fixture(scope='module')
+def older(narrow):
+    "The same in the layout of format 1"
+    save_old(load_net(narrow), narrow.parent/'older')
+    return narrow.parent/'older'
+
+def test_both_formats_say_and_are_the_same(narrow, older, tmp_path):
+    a,b = read_about(narrow),read_about(older)
+    assert a.keys()==b.keys() and a['network']==b['network'] and (a['format'],b['format'])==(2,1)
+    assert b['sha256']==json.loads((older/'config.json').read_text())['sha256']
+    for x,y in zip(load_net(narrow).state_dict().values(), load_net(older).state_dict().values()): assert torch.equal(x, y)
+
+def test_weights_are_told_by_their_tensors(narrow, tmp_path):
+    "Whatever else is noted, the same tensors have the same checksum, and other ones another"
+    net = load_net(narrow)
+    save_net(net, tmp_path, training=dict(seed=3))
+    assert read_about(tmp_path)['sha256']==read_about(narrow)['sha256'] and read_about(tmp_path)['training']==dict(seed=3)
+    save_net(net, tmp_path, half=True)
+    assert read_about(tmp_path)['sha256']!=read_about(narrow)['sha256']
+
+def test_older_weights_are_replaced_wholly(narrow, older, tmp_path):
+    "Also where the older `config.json` stayed because the write was cut off after the new file"
+    shutil.copytree(older, tmp_path/'w')
+    stale = (older/'config.json').read_bytes()
+    save_net(build_net(nf=2, hole_value='smooth'), tmp_path/'w', note='new')
+    assert [o.name for o in (tmp_path/'w').iterdir()]==['model.safetensors']
+    (tmp_path/'w'/'config.json').write_bytes(stale)
+    assert load_net(tmp_path/'w').config['nf']==2 and read_about(tmp_path/'w')['note']=='new'
+
+def test_an_older_write_that_was_cut_off_is_still_read(narrow, older, tmp_path):
+    "A `config.json` that names the model it would have replaced"
+    shutil.copytree(older, tmp_path/'w')
+    config = json.loads((older/'config.json').read_text())
+    config.update(sha256='0'*64, replaces=config['sha256']); del config['digest']
+    (tmp_path/'w'/'config.json').write_text(json.dumps(config))
+    assert load_net(tmp_path/'w').config['nf']==1 and read_about(tmp_path/'w').keys()==read_about(older).keys()
 
 @pytest.mark.parametrize('part', range(10))
-def test_a_flipped_byte_is_refused_or_never_read(part, narrow, tmp_path):
-    "500 of 500, in both files: either the weights are refused, or what is loaded is the same to the last bit"
-    rng,folder,whole = np.random.default_rng(part),tmp_path/'w',load_net(narrow)
-    shutil.copytree(narrow, folder)
-    refused = 0
-    for name in ['config.json','model.safetensors']*25:
+@pytest.mark.parametrize('made', ('narrow','older'))
+def test_a_flipped_byte_is_refused_or_never_read(made, part, request, tmp_path):
+    "500 of 500 in each format, in heads and numbers alike: either the weights are refused, or what is loaded is the same to the last bit"
+    source = request.getfixturevalue(made)
+    rng,folder,whole = np.random.default_rng(part),tmp_path/'w',load_net(source)
+    shutil.copytree(source, folder)
+    refused,file = 0,folder/'model.safetensors'
+    head = 8+int.from_bytes(file.read_bytes()[:8], 'little')
+    for k in range(50):
+        name = 'config.json' if made=='older' and k%2 else 'model.safetensors'
         good = (folder/name).read_bytes()
-        bad = bytearray(good); bad[rng.integers(len(bad))] ^= rng.integers(1, 256)
+        bad = bytearray(good); bad[rng.integers(head if made=='narrow' and k%2 else len(bad))] ^= rng.integers(1, 256)
         (folder/name).write_bytes(bad)
         try: net = load_net(folder)
         except WeightsError as e: refused += 1; assert str(folder) in str(e) and str(e).count('; ')==1
@@ -209,7 +266,7 @@ def test_a_zip_bomb_is_not_unpacked(narrow, tmp_path):
     shutil.copytree(narrow, tmp_path/'w')
     with zipfile.ZipFile(tmp_path/'w'/'model.safetensors', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('archive/data.pkl', bytes(300_000_000))
     code = """import resource, sys
-from lbp_inpaint.nets.generator import *
+from lbp_inpaint.nets.weights import load_net
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try: load_net(sys.argv[1])

@@ -9,6 +9,7 @@ from lbp_inpaint.training import sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
 from lbp_inpaint.errors import InpaintError
 from lbp_inpaint.image_files import to_tensor
+from lbp_inpaint.nets.weights import read_about
 from lbp_inpaint.training.data import InpaintDataLoaders
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.training.command import train
@@ -51,7 +52,7 @@ def test_what_is_exported_fills_as_what_was_trained(learnt, four, tmp_path):
     inp = Inpainter.from_pretrained(tmp_path/'weights', 'cpu')
     with torch.no_grad():
         for a,b in zip(inp.net(four, mask), learn.net(four, mask)): assert torch.equal(a, b)
-    assert {f.suffix for f in (tmp_path/'weights').iterdir()}=={'.json','.safetensors'}
+    assert {f.suffix for f in (tmp_path/'weights').iterdir()}=={'.safetensors'}
 
 def weights_of_short_run(folder, run, seed): return train(folder, run, 1, 1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
 
@@ -101,7 +102,7 @@ def test_features_in_units_of_training_pictures(folder, vgg_file, tmp_path):
     plain,louder,unit,louder_unit = (perceptual(f, **k) for k in ({}, dict(vgg_unit=3)) for f in (vgg_file,loud))
     assert louder>1e3*plain and louder_unit==pytest.approx(unit, rel=1e-3)
     train(folder, tmp_path/'run', 0, 1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
-    assert json.loads((tmp_path/'run'/'config.json').read_text())['training']['vgg_unit']==3
+    assert read_about(tmp_path/'run')['training']['vgg_unit']==3
     with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', 0, 1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
 
 def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
@@ -109,7 +110,7 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     train(folder, run, 1, 2, nf=2, vgg=vgg_file, every=3, device='cpu')
     inp = Inpainter.from_pretrained(run, 'cpu')
     assert inp(folder/'coffee.png', center_mask()[0].numpy()>0).size==(256,256)
-    assert json.loads((run/'config.json').read_text())['training']['pictures']==4
+    assert read_about(run)['training']['pictures']==4
     rows = list(csv.DictReader((run/'log.csv').read_text().splitlines()))
     assert [(r['phase'],r['epoch']) for r in rows]==[('1','0'),('2','0'),('2','1')]
     terms = [{k for k,v in r.items() if v} - {'phase','epoch','train_loss','valid_loss'} for r in rows]

@@ -4,7 +4,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Recorder
 from lbp_inpaint.nets.discriminator import PatchDiscriminator
-from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.training.objectives import Objectives
 from lbp_inpaint.training.phases import InpaintLearner
 from lbp_inpaint.lbp import lbp_map, masked_lbp

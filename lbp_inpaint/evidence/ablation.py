@@ -46,12 +46,12 @@ class Arm:
     first:str = 'lbp'       # What the time of phase 1 is spent on: 'lbp', or 'joint' for phase 2 from the start
     frozen:bool = False     # Does G1 stay as it is in phase 2?
     weights_of:str = None   # Arm whose weights are used, instead of a training of its own
-    intact:bool = None      # Is it shown intact pictures when it is scored? Without it, where its guidance peeps
+    intact:bool = None      # Is it shown intact pictures when it is scored? Without it, where its guidance sees the hole
 
     @property
     def guidance(self): return find_guidance(self.net.get('guidance', 'lbp'))
     @property
-    def shown_intact(self): return self.guidance.peeps if self.intact is None else self.intact
+    def shown_intact(self): return self.guidance.sees_hole if self.intact is None else self.intact
 
 # %% ../../nbs/64_evidence.ablation.ipynb #ebb90c65
 _kept = dict(lambda_lbp=1.)
@@ -108,7 +108,7 @@ class _SomeDL(InpaintDL):
         return torch.randperm(len(ds), generator=sample_generator(ds.seed, ds.epoch, len(ds))).tolist()[:len(idxs)]
 
 class _Intact(InpaintDataset):
-    "For guidances that peep: the picture comes without a hole"
+    "For guidances that see the hole: the picture comes without a hole"
     def __getitem__(self, i):
         _,mask,truth = super().__getitem__(i)
         return truth, mask, truth
@@ -117,7 +117,7 @@ def _centre(size, generator): return center_mask(size, round(size*120/256))
 
 def _loaders(arm, seed, s):
     "Training batches of `seed`, and a few pictures to watch; `s` is what a study is made with"
-    cls = _Intact if arm.guidance.peeps else InpaintDataset
+    cls = _Intact if arm.guidance.sees_hole else InpaintDataset
     train,watch = cls(s.train, 256, random_mask, seed, True, s.bad),cls(s.test[:4], 256, _centre, 0, False, s.bad)
     return InpaintDataLoaders(_SomeDL(train, bs=s.b.bs, shuffle=True, num_workers=s.workers, n=s.b.steps*s.b.bs), InpaintDL(watch, bs=1, num_workers=0), path=s.out, device=s.device)
 

@@ -11,7 +11,6 @@ __all__ = ['contextual_attention', 'shift', 'ContextualAttention', 'ShiftLayer']
 import torch, torch.nn.functional as F
 from torch import nn
 from .attention import *
-from .attention import _check_mask, _pick
 
 # %% ../../nbs/21_nets.attentions.ipynb #851e38f6
 def contextual_attention(
@@ -20,7 +19,7 @@ def contextual_attention(
     scale:float=10.,   # How steep the softmax is; 10 in the paper's experiments
 ) -> torch.Tensor: # `(B,C,h,w)`, known cells unchanged
     "Replace each missing cell by what 3x3 patches of the known region say (Yu et al., 2018); raises `ValueError` on a mask of another size."
-    _check_mask(feat, mask)
+    check_cell_mask(feat, mask)
     size,patches = feat.shape[2:],F.unfold(feat, 3, padding=1)                           # (B,9C,N)
     known = F.unfold(mask, 3, padding=1).amax(1)==0                                      # (B,N): patches without a missing cell
     unit = F.normalize(patches, dim=1)
@@ -37,11 +36,11 @@ def shift(
     mask:torch.Tensor, # `(B,1,h,w)`, 1 = missing cell; at the features' size
 ) -> torch.Tensor: # `(B,C,h,w)`, 0 at known cells
     "At each missing cell the known encoder feature most like the decoder's there (Yan et al., 2018); raises `ValueError` on a mask of another size."
-    _check_mask(g, mask)
+    check_cell_mask(g, mask)
     ask,answer = (F.normalize(o.flatten(2), dim=1) for o in (g,k))                       # (B,C,N)
     known = ~mask.flatten(2).bool()                                                      # (B,1,N)
     best = (ask.transpose(1,2) @ answer).masked_fill(~known, -torch.inf).argmax(-1)      # (B,N)
-    found = _pick(k, best[...,None])[:,:,0].transpose(1,2).reshape(g.shape)
+    found = gather_cells(k, best[...,None])[:,:,0].transpose(1,2).reshape(g.shape)
     return torch.where(mask.bool() & known.any(-1)[...,None,None], found, 0.)
 
 # %% ../../nbs/21_nets.attentions.ipynb #1af1a002

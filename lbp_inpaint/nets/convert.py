@@ -12,6 +12,7 @@ import hashlib, re, warnings
 from pathlib import Path
 import torch
 from ..errors import *
+from .generator import *
 from .build import *
 from .weights import *
 
@@ -29,7 +30,7 @@ def release_names(
 def from_release(
     lbp:dict,   # State dict of the published LBP network
     image:dict, # State dict of the published image network
-) -> InpaintNet: # Variant `release`, in evaluation mode
+) -> InpaintNet: # Of the variant `release`, in evaluation mode
     "The network of two published state dicts."
     net = build_net(nf=len(lbp['dn1.0.bias']), variant='release')
     net.g1.unet.load_state_dict({v:lbp[k] for k,v in release_names(False).items()})

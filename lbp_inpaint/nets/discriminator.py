@@ -8,9 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.discriminator.html.md"""
 __all__ = ['PatchDiscriminator']
 
 # %% ../../nbs/13_nets.discriminator.ipynb #10641dbe
-import torch, torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 from .layers import *
 
 # %% ../../nbs/13_nets.discriminator.ipynb #0ee412d7
@@ -20,7 +18,9 @@ class PatchDiscriminator(nn.Sequential):
         n_in:int=3, # Channels: 1 for LBP maps (D1), 3 for pictures (D2)
         nf:int=64,  # Width: filters of Layer 1
     ):
-        super().__init__(conv(n_in,nf), down(nf,2*nf), down(2*nf,4*nf), down(4*nf,8*nf), down(8*nf,1,norm=False))
+        super().__init__(
+            conv(n_in,nf), encoder_layer(nf,2*nf), encoder_layer(2*nf,4*nf), encoder_layer(4*nf,8*nf),
+            encoder_layer(8*nf,1,norm=False))
         init_weights(self)
 
     def verdict(self,

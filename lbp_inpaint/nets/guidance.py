@@ -16,6 +16,7 @@ from scipy import sparse
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import cg
 from skimage.feature import canny
+from ..errors import *
 from ..core import *
 from ..lbp import *
 
@@ -86,7 +87,8 @@ def rtv_map(
 ) -> torch.Tensor: # `(B,1,H,W)` in [-1,1]
     "The structure of the known region; of grey levels, so that no guidance tells colours."
     levels,known = to_grey(image)[:,0].cpu().numpy(),_known(image, mask)
-    with ThreadPoolExecutor(min(len(levels), 8)) as pool: return _maps(list(pool.map(lambda g, k: _structure(g.tobytes(), k.tobytes(), g.shape), levels, known)), image)
+    def one(g, k): return _structure(g.tobytes(), k.tobytes(), g.shape)
+    with ThreadPoolExecutor(min(len(levels), 8)) as pool: return _maps(list(pool.map(one, levels, known)), image)
 
 # %% ../../nbs/20_nets.guidance.ipynb #e44f9f30
 def lbp_planes(
@@ -112,25 +114,33 @@ class Guidance:
     true:callable        # picture `(B,3,H,W)` -> map `(B,channels,H,W)` in [-1,1]; may take `threshold` and `border` of LBP
     known:callable       # (picture, mask) -> (map, whose hole may hold anything; hole of the map `(B,1,H,W)`)
     completes:bool=True  # Is there something for stage one to complete?
-    peeps:bool=False     # Does `known` look under the hole?
+    sees_hole:bool=False # Does `known` look under the hole?
 
-def _silent(image, **_): return torch.zeros_like(image[:,:1])
+# %% ../../nbs/20_nets.guidance.ipynb #860a28e2
+def _of_codes(codes, channels):
+    "The guidance that is `codes` of grey levels, as `lbp_map` or `lbp_planes`"
+    def known(image, mask, border='zero', **kwargs): return codes(image, border=border, **kwargs),lbp_hole(mask, border)
+    return Guidance(channels, codes, known)
 
-_honest = dict(
-    lbp=Guidance(1, lbp_map, lambda image, mask, border='zero', **k: (lbp_map(image, border=border, **k), lbp_hole(mask, border))),
-    planes=Guidance(8, lbp_planes, lambda image, mask, border='zero', **k: (lbp_planes(image, border=border, **k), lbp_hole(mask, border))),
+_completed = dict(lbp=_of_codes(lbp_map, 1), planes=_of_codes(lbp_planes, 8),
     canny=Guidance(1, lambda image, **_: canny_map(image), lambda image, mask, **_: (canny_map(image, mask), lbp_hole(mask))),
     rtv=Guidance(1, lambda image, **_: rtv_map(image), lambda image, mask, **_: (rtv_map(image, mask), mask)))
 
-def _told(g): return Guidance(g.channels, g.true, lambda image, mask, **k: (g.true(image, **k), torch.zeros_like(mask)), completes=False, peeps=True)
+# %% ../../nbs/20_nets.guidance.ipynb #47fff154
+def _silent(image, **_): return torch.zeros_like(image[:,:1])
 
-GUIDANCES = dict(**_honest, none=Guidance(1, _silent, lambda image, mask, **_: (_silent(image), torch.zeros_like(mask)), completes=False),
-    **{f'true {k}':_told(g) for k,g in _honest.items()},
-    **{'leaky lbp':Guidance(1, lbp_map, lambda image, mask, **k: (lbp_map(image, **k), mask), peeps=True)})
+def _told(g):
+    "`g` as a perfect stage one would give it"
+    def known(image, mask, **kwargs): return g.true(image, **kwargs),torch.zeros_like(mask)
+    return Guidance(g.channels, g.true, known, completes=False, sees_hole=True)
+
+GUIDANCES = {**_completed,
+    'none':Guidance(1, _silent, lambda image, mask, **_: (_silent(image), torch.zeros_like(mask)), completes=False),
+    **{f'true {k}':_told(g) for k,g in _completed.items()},
+    'leaky lbp':Guidance(1, lbp_map, lambda image, mask, **k: (lbp_map(image, **k), mask), sees_hole=True)}
 
 def find_guidance(
     name:str, # One of `GUIDANCES`
-) -> Guidance:
-    "The guidance called `name`; raises `ValueError` where there is none."
-    if name not in GUIDANCES: raise ValueError(f'guidance must be one of {", ".join(GUIDANCES)}, but {name!r} came.')
-    return GUIDANCES[name]
+) -> Guidance: # raises `UsageError` where there is none of that name
+    "The guidance called `name`."
+    return look_up(name, GUIDANCES, 'guidance')

@@ -132,9 +132,9 @@ def check_card(
 
 # %% ../../nbs/54_training.card.ipynb #463e4374
 def write_card(
-    folder,       # Folder of weights; its `config.json` tells what `train` knew
+    folder,       # Folder of weights; they tell what `train` knew
     results=None, # `results.json` of an evaluation of these weights, or the folder that holds it
-    **facts       # More facts, such as `limits` and `licence`; they go before those of `config.json`
+    **facts       # More facts, such as `limits` and `licence`; they go before those noted with the weights
 ) -> Path: # The card, README.md in `folder`; raises `InpaintError` where something is missing
     "Write the model card of a folder of weights."
     folder = Path(folder)

@@ -45,7 +45,7 @@ def _open_run(run):
     "Make the folder of a run; refuse one that holds weights but no run"
     try: (run/'pictures').mkdir(parents=True, exist_ok=True)
     except OSError as e: raise PictureError(f'The folder {run} for the run cannot be made ({e.strerror}); choose another place.') from None
-    if (run/'config.json').exists() and not (run/'run.json').exists(): raise InpaintError(
+    if (run/'model.safetensors').exists() and not (run/'run.json').exists(): raise InpaintError(
         f'{run} holds weights but no run that could be taken up; choose another folder, so that they are not lost.')
 
 # %% ../../nbs/55_training.command.ipynb #c285ada5
@@ -80,7 +80,7 @@ def game(self:InpaintLearner,
 def record(self:InpaintLearner,
     config:dict, # Settings of the run
     before:list, # Records of the trainings before, see `earlier_trainings`
-) -> dict: # Plain data, for `config.json`
+) -> dict: # Plain data, to be noted beside the weights
     "The settings of a run, and what is known when it is over: see `FACTS`"
     machine,mask_fn = hardware(),self.dls.train_ds.mask_fn
     seen = {k:v for k,v in self.checkpoints.rows[-1].items() if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')}

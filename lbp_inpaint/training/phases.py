@@ -139,7 +139,7 @@ def show_results(self:InpaintLearner,
 def export_inpainter(self:InpaintLearner,
     folder,          # Folder to write, made if need be
     half:bool=False, # Store float16?
-    **info           # More to note in its `config.json`
+    **info           # More to note beside them, see `save_net`
 ):
-    "Write weights that `Inpainter.from_pretrained` reads: safetensors and JSON; the moving average, where there is one."
+    "Write weights that `Inpainter.from_pretrained` reads: one safetensors file; the moving average, where there is one."
     with self.ema.swapped() if hasattr(self, 'ema') and self.ema.average and not self.ema.inside else nullcontext(): save_net(self.net, folder, half, **info)
