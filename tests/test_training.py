@@ -53,7 +53,7 @@ def test_what_is_exported_fills_as_what_was_trained(learnt, four, tmp_path):
         for a,b in zip(inp.net(four, mask), learn.net(four, mask)): assert torch.equal(a, b)
     assert {f.suffix for f in (tmp_path/'weights').iterdir()}=={'.json','.safetensors'}
 
-def weights_of_short_run(folder, run, seed): return train(folder, run, 1, 1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
+def weights_of_short_run(folder, run, seed): return train(folder, run, n_lbp=1, n_joint=1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
 
 def test_a_seed_gives_the_same_weights_again(folder, tmp_path):
     a,b,c = (weights_of_short_run(folder, tmp_path/n, s) for n,s in (('a',1),('b',1),('c',2)))
@@ -100,13 +100,13 @@ def test_features_in_units_of_training_pictures(folder, vgg_file, tmp_path):
         with torch.no_grad(): return o.perceptual(*(o.vgg(dls.train_ds[i][2][None]) for i in (0,1))).item()
     plain,louder,unit,louder_unit = (perceptual(f, **k) for k in ({}, dict(vgg_unit=3)) for f in (vgg_file,loud))
     assert louder>1e3*plain and louder_unit==pytest.approx(unit, rel=1e-3)
-    train(folder, tmp_path/'run', 0, 1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
+    train(folder, tmp_path/'run', n_lbp=0, n_joint=1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
     assert json.loads((tmp_path/'run'/'config.json').read_text())['training']['vgg_unit']==3
-    with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', 0, 1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
+    with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', n_lbp=0, n_joint=1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
 
 def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     run = tmp_path/'run'
-    train(folder, run, 1, 2, nf=2, vgg=vgg_file, every=3, device='cpu')
+    train(folder, run, n_lbp=1, n_joint=2, nf=2, vgg=vgg_file, every=3, device='cpu')
     inp = Inpainter.from_pretrained(run, 'cpu')
     assert inp(folder/'coffee.png', center_mask()[0].numpy()>0).size==(256,256)
     assert json.loads((run/'config.json').read_text())['training']['pictures']==4
