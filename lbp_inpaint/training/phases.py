@@ -18,6 +18,7 @@ from ..core import *
 from ..metrics import *
 from ..nets.discriminator import *
 from ..nets.losses import *
+from ..nets.variants import *
 from ..nets.build import *
 from ..nets.weights import *
 from .runs import *
