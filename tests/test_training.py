@@ -7,7 +7,7 @@ from fastai.callback.progress import CSVLogger
 from skimage.metrics import peak_signal_noise_ratio
 from lbp_inpaint.training import sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
-from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.errors import InpaintError, UsageError
 from lbp_inpaint.image_files import to_tensor
 from lbp_inpaint.training.data import InpaintDataLoaders
 from lbp_inpaint.filling.inpainter import Inpainter
@@ -117,6 +117,19 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     pictures = sorted((run/'pictures').iterdir())
     assert sum(p.name.startswith('lbp') for p in pictures)>=2 and sum(p.name.startswith('joint') for p in pictures)>=4
     with Image.open(pictures[0]) as im: assert im.width>=4*256
+
+def test_what_is_noted_of_a_run_keeps_its_names(folder, tmp_path):
+    "Runs are taken up by comparing these; another name would refuse every run that was begun before"
+    train(folder, tmp_path/'run', n_lbp=1, n_joint=0, nf=1, lambda_p=0., lambda_s=0., device='cpu')
+    config,training = (json.loads((tmp_path/'run'/o).read_text()) for o in ('run.json','config.json'))
+    assert ' '.join(config['config'])==('folder sets data pictures n_lbp n_joint bs size valid_pct seed workers keep passes duration decay precision clip ema half every minutes '
+        'device processes lr network vgg vgg_unit spectral_judges judge_nf pretrained lambda_m lambda_r lambda_a lambda_p lambda_s lambda_lbp vgg_size saturating psnr_loss hinge lambda_f lambda_a1')
+    assert config['config']['lambda_a1']==.2 and config['warnings']==[] and config['skipped_turns']=={} and training['training']['steps']==4
+
+@pytest.mark.parametrize('wrong', (dict(n_jiont=1), dict(lambda_q=0), dict(size=200), dict(precision='fp8'), dict(device='tpu')), ids=str)
+def test_a_wrong_setting_is_told_before_a_picture_is_read(wrong, tmp_path):
+    with pytest.raises(UsageError): train(tmp_path/'nowhere', tmp_path/'run', **wrong)
+    assert not (tmp_path/'run').exists()
 
 def test_fastais_loggers_see_every_term(folder, tmp_path):
     learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, lambda_p=0., lambda_s=0., path=tmp_path, cbs=CSVLogger())

@@ -66,36 +66,45 @@ class InpaintDataset:
         mask = self.mask_fn(self.size, gen)
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-    def read(self, i):
-        "Picture `i`; raises `PictureError` where it cannot be trained with"
-        im = read_image(self.files[i])
-        if min(im.size)<16: raise PictureError(f'{self.files[i]} is only {im.width}x{im.height} pixels; training needs at least 16x16, so take it out of the folder.')
-        return im
+# %% ../../nbs/40_training.data.ipynb #40c1d200
+@patch
+def read(self:InpaintDataset, i):
+    "Picture `i`; raises `PictureError` where it cannot be trained with"
+    im = read_image(self.files[i])
+    if min(im.size)<16: raise PictureError(
+        f'{self.files[i]} is only {im.width}x{im.height} pixels; training needs at least 16x16, '
+        'so take it out of the folder.')
+    return im
 
-    def _readable(self, i):
-        "Picture `i`, or the next one that can be read"
-        n = len(self.files)
-        for j in islice(cycle(range(n)), i, i+n):
-            if str(self.files[j]) in self.bad.seen: continue
-            try: return self.read(j)
-            except PictureError as e: self.bad.note(self.files[j], e)
-        raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; put undamaged PNG or JPEG files into the folder.')
+@patch
+def _readable(self:InpaintDataset, i):
+    "Picture `i`, or the next one that can be read"
+    n = len(self.files)
+    for j in islice(cycle(range(n)), i, i+n):
+        if str(self.files[j]) in self.bad.seen: continue
+        try: return self.read(j)
+        except PictureError as e: self.bad.note(self.files[j], e)
+    raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; put undamaged PNG or JPEG files into the folder.')
 
-    def _scaled(self, i):
-        "A readable picture, its short side as long as the crops"
-        im = self._readable(i)
-        scale = self.size/min(im.size)
-        return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size], Image.Resampling.LANCZOS)
+# %% ../../nbs/40_training.data.ipynb #40c1d201
+@patch
+def _scaled(self:InpaintDataset, i):
+    "A readable picture, its short side as long as the crops"
+    im = self._readable(i)
+    scale = self.size/min(im.size)
+    return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size], Image.Resampling.LANCZOS)
 
-    def _place(self, width, height, gen):
-        "(left, top, mirrored?) of a crop"
-        u,v,mirror = torch.rand(3, generator=gen).tolist() if self.augment else (.5,.5,1)
-        return round(u*(width-self.size)),round(v*(height-self.size)),mirror<.5
+@patch
+def _place(self:InpaintDataset, width, height, gen):
+    "(left, top, mirrored?) of a crop"
+    u,v,mirror = torch.rand(3, generator=gen).tolist() if self.augment else (.5,.5,1)
+    return round(u*(width-self.size)),round(v*(height-self.size)),mirror<.5
 
-    def _crop(self, im, gen):
-        x,y,mirror = self._place(*im.size, gen)
-        im = im.crop((x, y, x+self.size, y+self.size))
-        return ImageOps.mirror(im) if mirror else im
+@patch
+def _crop(self:InpaintDataset, im, gen):
+    x,y,mirror = self._place(*im.size, gen)
+    im = im.crop((x, y, x+self.size, y+self.size))
+    return ImageOps.mirror(im) if mirror else im
 
 # %% ../../nbs/40_training.data.ipynb #5d0a1c7f
 @patch
@@ -173,15 +182,6 @@ class InpaintDL(TfmdDL):
         skip,self.skip = self.skip,0
         return idxs[skip*self.bs:]
 
-    def wif(self):
-        "In a worker process: die a minute after a signal, and not at once"
-        for number in (signal.SIGINT,signal.SIGTERM) if hasattr(signal, 'alarm') else (): signal.signal(number, lambda *_: signal.alarm(60))
-
-    def from_batch(self, start):
-        "The batches from number `start` on"
-        self.skip = start
-        return iter(self)
-
     def create_batch(self, samples):
         "Samples collated; where pictures are kept, (what was drawn, holes)"
         if not self.dataset.sides: return super().create_batch(samples)
@@ -195,12 +195,25 @@ class InpaintDL(TfmdDL):
 
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, gather=False) # fastai would average over processes, which all have validated everything
 
-    def show_batch(self, b=None, max_n=4, show=True, **kwargs):
-        "Show `max_n` samples of a batch, one a row."
-        image,mask,truth = (o[:max_n].cpu() for o in (self.one_batch() if b is None else b))
-        grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
-        if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
-        return None if show else grid
+# %% ../../nbs/40_training.data.ipynb #40c1d202
+@patch
+def wif(self:InpaintDL):
+    "In a worker process: die a minute after a signal, and not at once"
+    for number in (signal.SIGINT,signal.SIGTERM) if hasattr(signal, 'alarm') else (): signal.signal(number, lambda *_: signal.alarm(60))
+
+@patch
+def from_batch(self:InpaintDL, start):
+    "The batches from number `start` on"
+    self.skip = start
+    return iter(self)
+
+@patch
+def show_batch(self:InpaintDL, b=None, max_n=4, show=True, **kwargs):
+    "Show `max_n` samples of a batch, one a row."
+    image,mask,truth = (o[:max_n].cpu() for o in (self.one_batch() if b is None else b))
+    grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
+    if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
+    return None if show else grid
 
 # %% ../../nbs/40_training.data.ipynb #d2d906db
 def picture_files(

@@ -122,21 +122,24 @@ class ResumableLearner(AdversarialLearner):
         "The signal that ended the last `fit`, or None"
         return self.stop_agreed or self.stop_asked
 
-    def skip_pending(self):
-        "What was resumed is in place, but for the random generators"
-        if not self.pending: return
-        tensors,plain = self.pending
-        _set_generators(tensors, plain['rng'])
-        self.pending = None
+# %% ../../nbs/46_training.runs.ipynb #46c1d201
+@patch
+def skip_pending(self:ResumableLearner):
+    "What was resumed is in place, but for the random generators"
+    if not self.pending: return
+    tensors,plain = self.pending
+    _set_generators(tensors, plain['rng'])
+    self.pending = None
 
-    def _restore_epoch(self, start):
-        tensors,plain = self.pending
-        self.train_iter = plain['train_iter']
-        self.recorder.smooth_loss.count,self.recorder.smooth_loss.val = plain['smooth_count'],tensors['smooth']
-        if not start: return self.skip_pending() # or else when the loader has drawn what it draws
-        self.pct_train = plain['pct_train']
-        self.opt.set_hypers(lr=[g['lr'] for g in plain['groups']])
-        for o in stateful(self, of_epoch=True): o.restore_state(tensors, plain)
+@patch
+def _restore_epoch(self:ResumableLearner, start):
+    tensors,plain = self.pending
+    self.train_iter = plain['train_iter']
+    self.recorder.smooth_loss.count,self.recorder.smooth_loss.val = plain['smooth_count'],tensors['smooth']
+    if not start: return self.skip_pending() # or else when the loader has drawn what it draws
+    self.pct_train = plain['pct_train']
+    self.opt.set_hypers(lr=[g['lr'] for g in plain['groups']])
+    for o in stateful(self, of_epoch=True): o.restore_state(tensors, plain)
 
 # %% ../../nbs/46_training.runs.ipynb #1ad28495
 @patch
@@ -308,6 +311,7 @@ def save(self:Checkpoints,
     self._write_log()
     self.write_json(status)
 
+# %% ../../nbs/46_training.runs.ipynb #46c1d202
 @patch
 def _write_log(self:Checkpoints):
     names,text = list(dict.fromkeys(k for r in self.rows for k in r)),io.StringIO()

@@ -158,14 +158,6 @@ class EMA(StatefulCallback):
     def before_validate(self): self._swap()
     def after_validate(self): self._swap()
 
-    def checkpoint_state(self):
-        if self.average is None: return {},{}
-        return {f'ema.{i}':a for i,a in enumerate(self.average)},dict(ema_steps=self.steps)
-    def restore_state(self, tensors, plain):
-        if 'ema_steps' not in plain: return
-        self.steps = plain['ema_steps']
-        self.average = [tensors[f'ema.{i}'].to(p.device) for i,p in enumerate(self.weights)]
-
     def _swap(self):
         for p,a in zip(self.weights, self.average): p.data,a.data = a.data,p.data
         self.inside = not self.inside
@@ -175,3 +167,15 @@ class EMA(StatefulCallback):
         self._swap()
         try: yield self.learn
         finally: self._swap()
+
+# %% ../../nbs/43_training.steps.ipynb #e7770037
+@patch
+def checkpoint_state(self:EMA):
+    if self.average is None: return {},{}
+    return {f'ema.{i}':a for i,a in enumerate(self.average)},dict(ema_steps=self.steps)
+
+@patch
+def restore_state(self:EMA, tensors, plain):
+    if 'ema_steps' not in plain: return
+    self.steps = plain['ema_steps']
+    self.average = [tensors[f'ema.{i}'].to(p.device) for i,p in enumerate(self.weights)]

@@ -63,6 +63,7 @@ class SmoothLoss(AvgSmoothLoss):
         self.count += 1
         self.val = torch.lerp(learn.loss.detach().mean(), self.val.to(learn.loss.device), self.beta)
 
+# %% ../../nbs/42_training.turns.ipynb #42c1d200
 class AdversarialLearner(Learner):
     "A `Learner` whose batch is a list of turns."
     def __init__(self,
@@ -97,31 +98,36 @@ class AdversarialLearner(Learner):
             remedy = f'give half of that, bs = {bs//2}' if bs>1 else 'give a smaller nf, or use another device'
             raise InpaintError(f'The device {self.dls.device} has not enough memory for batches of {bs}; {remedy}.') from None
 
-    def play(self, predict, turns, metrics=()):
-        "Set what is predicted, who plays, and which metrics are shown: a new phase."
-        self.predict_batch,self.turns = predict,turns
-        terms = [t for turn in turns for t in turn.terms]
-        self.metrics = L(ValueMetric(partial(self.turn_losses.mean, t), t) for t in terms) + L(metrics)
+# %% ../../nbs/42_training.turns.ipynb #42c1d203
+@patch
+def play(self:AdversarialLearner, predict, turns, metrics=()):
+    "Set what is predicted, who plays, and which metrics are shown: a new phase."
+    self.predict_batch,self.turns = predict,turns
+    terms = [t for turn in turns for t in turn.terms]
+    self.metrics = L(ValueMetric(partial(self.turn_losses.mean, t), t) for t in terms) + L(metrics)
 
-    def _do_one_batch(self):
-        if self.training and self.replay(): return
-        with self.autocast(): self.pred = self.predict_batch(*self.xb)
-        self('after_pred')
-        if not self.training: self.loss = self.loss_func(self.pred, *self.yb); return self('after_loss')
-        for self.turn in self.turns:
-            if not self.learning: continue
-            with self.autocast(): self.terms = self.turn.loss(self.pred, *self.xb, *self.yb)
-            self.loss_grad = sum(self.terms.values())
-            self.loss = self.loss_grad.detach().clone()
-            self('after_loss')
-            self._do_grad_opt()
+# %% ../../nbs/42_training.turns.ipynb #42c1d205
+@patch
+def _do_one_batch(self:AdversarialLearner):
+    if self.training and self.replay(): return
+    with self.autocast(): self.pred = self.predict_batch(*self.xb)
+    self('after_pred')
+    if not self.training: self.loss = self.loss_func(self.pred, *self.yb); return self('after_loss')
+    for self.turn in self.turns:
+        if not self.learning: continue
+        with self.autocast(): self.terms = self.turn.loss(self.pred, *self.xb, *self.yb)
+        self.loss_grad = sum(self.terms.values())
+        self.loss = self.loss_grad.detach().clone()
+        self('after_loss')
+        self._do_grad_opt()
 
-    @property
-    def learning(self):
-        "Parameters that learn in this turn"
-        return [p for n in self.turn.players for p in self.model[n].parameters() if p.requires_grad]
+@patch(as_prop=True)
+def learning(self:AdversarialLearner):
+    "Parameters that learn in this turn"
+    return [p for n in self.turn.players for p in self.model[n].parameters() if p.requires_grad]
 
-    def _backward(self): self.loss_grad.backward(inputs=self.learning)
+@patch
+def _backward(self:AdversarialLearner): self.loss_grad.backward(inputs=self.learning)
 
 # %% ../../nbs/42_training.turns.ipynb #7be1a9d1
 class StatefulCallback(Callback):
