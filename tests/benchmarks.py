@@ -295,7 +295,7 @@ def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
         for cbs in ([],[RecordedBatch()]):
             dls = InpaintDataLoaders.from_folder(folder, bs, device=device, passes=100)
             dls.keep()
-            learn = inpaint_learner(dls, nf, smooth_hole=True, resize_conv=True, judge_nf=judge_nf, vgg=vgg, lr=4e-4,
+            learn = inpaint_learner(dls, nf=nf, smooth_hole=True, resize_conv=True, judge_nf=judge_nf, vgg=vgg, lr=4e-4,
                 cbs=[TurnPrecision('bf16' if is_cuda(device) else 'fp32'), FiniteSteps(), EMA(.999), *cbs], **losses)
             learn.phase(True)
             timer = StepTimer(1e9, steps)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from skimage import data
 from fastai.basics import Callback, L
 from lbp_inpaint.cli import main
+from lbp_inpaint.errors import InpaintError
 from lbp_inpaint.training.data import InpaintDataLoaders
 from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import load_net, save_net
@@ -90,8 +91,8 @@ def train(folder, run, **changes):
 def end_state(run):
     "What a run has come to: all its tensors, its log, and what it remembers"
     tensors,plain = load_state(run/'last.safetensors')
-    kept = {k:plain[k] for k in ('position','rows','best','train_iter','pct_train','groups','rng','skipped','recent')}
-    return tensors,kept,(run/'log.csv').read_bytes(),load_file(run/'model.safetensors'),load_file(run/'best'/'model.safetensors')
+    about = {k:plain[k] for k in ('position','rows','best','train_iter','pct_train','groups','rng','skipped','recent')}
+    return tensors,about,(run/'log.csv').read_bytes(),load_file(run/'model.safetensors'),load_file(run/'best'/'model.safetensors')
 
 def same(a, b):
     def equal(x, y): return set(x)==set(y) and all(torch.equal(x[k], y[k]) for k in x)
@@ -303,9 +304,9 @@ def config_change(tmp, n, rng):
         given = {**SETTINGS, **more}
         code = wait(start(lambda: main(['train', str(here), '-o', str(run), *(str(o) for k,v in given.items() for o in (f'--{k}',v)), *flags]), out))
         text,key = out.read_text(),{'moved':'folder','half':'half','smooth-hole':'hole_value'}.get(name, name.replace('-','_'))
-        told = f'{key} is now' in text
-        refused = code==1 and (run/'last.safetensors').read_bytes()==before and text.count(key)>=(1 if name in ('nf','pretrained','n-lbp','resize-conv') else 2)
-        yield i, not traced(out) and (code==0 and told if harmless else refused), f'{name}: exit {code}, {text.splitlines()[-1:]}'
+        changed = f'{key} is now' in text
+        refused = code==2 and (run/'last.safetensors').read_bytes()==before and text.count(key)>=(1 if name in ('nf','pretrained','n-lbp','resize-conv') else 2)
+        yield i, not traced(out) and (code==0 and changed if harmless else refused), f'{name}: exit {code}, {text.splitlines()[-1:]}'
 
 def workers(tmp, n, rng):
     "0, 1, 2 and 4 workers: the same bits"
@@ -371,7 +372,7 @@ def process(job, *args):
     "What one of several processes does"
     if job=='steps': return ten_steps(Path(args[0]), int(args[1]), args[2])
     from fastai.basics import rank_distrib
-    from lbp_inpaint.training import phases as learner
+    from lbp_inpaint.training import command
     folder,run,rest = Path(args[0]),Path(args[1]),dict(zip(args[2::2], args[3::2]))
     if job in ('dies','raises') and rank_distrib()==1:
         class Fault(Callback):
@@ -379,10 +380,10 @@ def process(job, *args):
             def before_step(self):
                 if self.train_iter<3: return
                 if job=='dies': os.kill(os.getpid(), signal.SIGKILL)
-                raise learner.InpaintError('This process cannot go on; it is a test.')
-        make = learner.inpaint_learner
+                raise InpaintError('This process cannot go on; it is a test.')
+        make = command.inpaint_learner
         def with_fault(*a, **k): l = make(*a, **k); l.add_cb(Fault()); return l
-        learner.inpaint_learner = with_fault
+        command.inpaint_learner = with_fault
     return train(folder, run, **rest)
 
 def ddp(tmp, n, rng):

@@ -75,7 +75,7 @@ class StopAt(Callback):
     order = 89
     def __init__(self, at): self.at = at
     def after_batch(self):
-        if self.training and (self.position['phase'],self.train_iter)==self.at: self.learn.asked = 2
+        if self.training and (self.position['phase'],self.train_iter)==self.at: self.learn.stop_asked = 2
 
 @pytest.mark.parametrize('arm', ('G1 frozen','Eq. 5 kept'))
 def test_a_study_that_is_stopped_goes_on_to_the_same_numbers(arm, folder, tmp_path, monkeypatch):

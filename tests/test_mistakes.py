@@ -367,7 +367,7 @@ def test_a_fill_that_works_is_silent_on_stderr(work):
 def test_settings_that_cannot_be_trained_with(options, work, folder, capsys):
     given = {'--n-lbp':0, '--n-joint':1, '--lambda-p':0, '--lambda-s':0} | {options[0]:options[1]}
     name = options[0][2:].replace('-', '_')
-    refused(capsys, 1, name, 'train', folder, '-o', work/'run', '--nf', 2, *(o for kv in given.items() for o in kv))
+    refused(capsys, 2, name, 'train', folder, '-o', work/'run', '--nf', 2, *(o for kv in given.items() for o in kv))
     assert not (work/'run').exists()
 
 def test_a_palette_output_is_refused(work, capsys): fill_refused(capsys, work, work/'out.gif', out='out.gif')

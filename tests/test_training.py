@@ -7,7 +7,7 @@ from fastai.callback.progress import CSVLogger
 from skimage.metrics import peak_signal_noise_ratio
 from lbp_inpaint.training import sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
-from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.errors import InpaintError, UsageError
 from lbp_inpaint.image_files import to_tensor
 from lbp_inpaint.nets.weights import read_about
 from lbp_inpaint.training.data import InpaintDataLoaders
@@ -54,7 +54,7 @@ def test_what_is_exported_fills_as_what_was_trained(learnt, four, tmp_path):
         for a,b in zip(inp.net(four, mask), learn.net(four, mask)): assert torch.equal(a, b)
     assert {f.suffix for f in (tmp_path/'weights').iterdir()}=={'.safetensors'}
 
-def weights_of_short_run(folder, run, seed): return train(folder, run, 1, 1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
+def weights_of_short_run(folder, run, seed): return train(folder, run, n_lbp=1, n_joint=1, nf=2, seed=seed, device='cpu', lambda_p=0., lambda_s=0.).net.state_dict()
 
 def test_a_seed_gives_the_same_weights_again(folder, tmp_path):
     a,b,c = (weights_of_short_run(folder, tmp_path/n, s) for n,s in (('a',1),('b',1),('c',2)))
@@ -101,13 +101,13 @@ def test_features_in_units_of_training_pictures(folder, vgg_file, tmp_path):
         with torch.no_grad(): return o.perceptual(*(o.vgg(dls.train_ds[i][2][None]) for i in (0,1))).item()
     plain,louder,unit,louder_unit = (perceptual(f, **k) for k in ({}, dict(vgg_unit=3)) for f in (vgg_file,loud))
     assert louder>1e3*plain and louder_unit==pytest.approx(unit, rel=1e-3)
-    train(folder, tmp_path/'run', 0, 1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
+    train(folder, tmp_path/'run', n_lbp=0, n_joint=1, nf=1, vgg=vgg_file, vgg_unit=3, device='cpu')
     assert read_about(tmp_path/'run')['training']['vgg_unit']==3
-    with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', 0, 1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
+    with pytest.raises(InpaintError, match='vgg_unit'): train(folder, tmp_path/'none', n_lbp=0, n_joint=1, nf=1, vgg=vgg_file, vgg_unit=0, device='cpu')
 
 def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     run = tmp_path/'run'
-    train(folder, run, 1, 2, nf=2, vgg=vgg_file, every=3, device='cpu')
+    train(folder, run, n_lbp=1, n_joint=2, nf=2, vgg=vgg_file, every=3, device='cpu')
     inp = Inpainter.from_pretrained(run, 'cpu')
     assert inp(folder/'coffee.png', center_mask()[0].numpy()>0).size==(256,256)
     assert read_about(run)['training']['pictures']==4
@@ -118,6 +118,19 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
     pictures = sorted((run/'pictures').iterdir())
     assert sum(p.name.startswith('lbp') for p in pictures)>=2 and sum(p.name.startswith('joint') for p in pictures)>=4
     with Image.open(pictures[0]) as im: assert im.width>=4*256
+
+def test_what_is_noted_of_a_run_keeps_its_names(folder, tmp_path):
+    "Runs are taken up by comparing these; another name would refuse every run that was begun before"
+    train(folder, tmp_path/'run', n_lbp=1, n_joint=0, nf=1, lambda_p=0., lambda_s=0., device='cpu')
+    config,training = (json.loads((tmp_path/'run'/o).read_text()) for o in ('run.json','config.json'))
+    assert ' '.join(config['config'])==('folder sets data pictures n_lbp n_joint bs size valid_pct seed workers keep passes duration decay precision clip ema half every minutes '
+        'device processes lr network vgg vgg_unit spectral_judges judge_nf pretrained lambda_m lambda_r lambda_a lambda_p lambda_s lambda_lbp vgg_size saturating psnr_loss hinge lambda_f lambda_a1')
+    assert config['config']['lambda_a1']==.2 and config['warnings']==[] and config['skipped_turns']=={} and training['training']['steps']==4
+
+@pytest.mark.parametrize('wrong', (dict(n_jiont=1), dict(lambda_q=0), dict(size=200), dict(precision='fp8'), dict(device='tpu')), ids=str)
+def test_a_wrong_setting_is_told_before_a_picture_is_read(wrong, tmp_path):
+    with pytest.raises(UsageError): train(tmp_path/'nowhere', tmp_path/'run', **wrong)
+    assert not (tmp_path/'run').exists()
 
 def test_fastais_loggers_see_every_term(folder, tmp_path):
     learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=2, lambda_p=0., lambda_s=0., path=tmp_path, cbs=CSVLogger())

@@ -9,7 +9,7 @@ __all__ = ['STUDIES', 'BUDGETS', 'Arm', 'find_study', 'Living', 'cost', 'paired_
 
 # %% ../../nbs/64_evidence.ablation.ipynb #144f1989
 import io, json, re, statistics, time, weakref
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -134,22 +134,21 @@ def _learner(arm, seed, run, s):
     config = dict(arm=asdict(arm), seed=seed, **s.settings)
     off = {} if s.vgg or s.b.name=='full' else dict(lambda_p=0., lambda_s=0.)
     cbs = [TurnPrecision(s.precision), FiniteSteps(), Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))]
-    learn = inpaint_learner(_loaders(arm, seed, s), s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
+    learn = inpaint_learner(_loaders(arm, seed, s), nf=s.b.nf, vgg=s.vgg, lr=s.b.lr, net_kwargs={**s.net, **arm.net}, path=run, cbs=cbs, **off, **s.ground.losses)
     if s.start: _begin_with(learn.net, s.start, next(k for k,v in s.arms.items() if v is arm))
     learn.resume(run)
     return learn
 
 def _fit(learn, arm, e_lbp, e_joint, decay=0.):
     "Both phases, or what is left of them"
-    game,usual = learn.objectives,{k:getattr(learn.objectives, k) for k in {**arm.lbp, **arm.joint}}
-    def losses(changes):
-        for k,v in {**usual, **changes}.items(): setattr(game, k, v)
+    game,usual = learn.objectives,learn.objectives.settings
+    def losses(changes): game.settings = replace(usual, **changes)
     if arm.first=='joint': e_lbp,e_joint = 0,e_lbp+e_joint
     elif not arm.guidance.completes: learn.position['total'],e_lbp = max(e_lbp, learn.position['total']),0
     with learn.no_bar(), learn.no_logging():
         losses(arm.lbp)
         if e_lbp: learn.fit_phases(e_lbp, 0, decay=decay)
-        if learn.stopping or learn.asked: return
+        if learn.stopped: return
         losses(arm.joint)
         if arm.frozen: learn.net.g1.requires_grad_(False)
         if learn.position['phase']==2: learn.phase(True) # taken up in phase 2: its turns with these losses
@@ -228,7 +227,7 @@ def _run(name, seed, s):
     if not arm.weights_of and not (run/'model.safetensors').is_file():
         learn = _learner(arm, seed, run, s)
         _fit(learn, arm, s.b.e_lbp, s.b.e_joint, s.ground.decay)
-        if stop := learn.stopping or learn.asked: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {s.done()} of {s.runs} runs are finished, and the same command goes on from there.', stop)
+        if stop := learn.stopped: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {s.done()} of {s.runs} runs are finished, and the same command goes on from there.', stop)
         learn.export_inpainter(run, training=dict(rows=learn.checkpoints.rows, seconds=learn.checkpoints.seconds))
     if not arm.weights_of: curve,seconds = (read_about(run)['training'][k] for k in ('rows','seconds'))
     net = _weights(name, seed, s)

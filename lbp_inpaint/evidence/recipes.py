@@ -98,10 +98,10 @@ def train_recipe(
     "Train by a recipe, evaluate, and write the model card; raises as `train` and `evaluate` do."
     recipe,run = find_recipe(name),Path(run)
     files_of(recipe.sets, folder)
-    if any(needs_vgg(**stage) for stage in recipe.stages): VGGFeatures(vgg)
+    if any(TrainSettings.of(**stage).needs_vgg for stage in recipe.stages): VGGFeatures(vgg)
     for i,stage in enumerate(recipe.stages, 1):
         start = dict(pretrained=run/f'stage{i-1}') if i>1 else {}
-        if needs_vgg(**stage): start['vgg'] = vgg
+        if TrainSettings.of(**stage).needs_vgg: start['vgg'] = vgg
         train(folder, run if i==len(recipe.stages) and recipe.share==1 else run/f'stage{i}', sets=list(recipe.sets), workers=workers, every=every, minutes=minutes, device=device, seed=i-1, **start, **stage)
     if recipe.share<1: mix_stages(run/f'stage{i-1}', run/f'stage{i}', recipe.share, run)
     table = evaluate(folder, run/'evaluation', [run, *classical()], sets=list(recipe.sets), vgg=vgg, device=device)

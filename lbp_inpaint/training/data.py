@@ -55,7 +55,7 @@ class InpaintDataset:
         augment:bool=False,    # Random crops and mirror images; the centre crop without it
         bad:BadPictures=None,  # Where pictures that cannot be read are named; warnings without it
         passes:int=1,          # Times that an epoch goes through the pictures, each time with other crops and holes
-    ): store_attr(); self.epoch,self.bad,self.kept,self.sides = 0,bad or BadPictures(),None,None
+    ): store_attr(); self.epoch,self.bad,self.decoded,self.sides = 0,bad or BadPictures(),None,None
 
     def __len__(self): return self.passes*len(self.files)
 
@@ -66,36 +66,55 @@ class InpaintDataset:
         mask = self.mask_fn(self.size, gen)
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-    def read(self, i):
-        "Picture `i`; raises `PictureError` where it cannot be trained with"
-        im = read_image(self.files[i])
-        if min(im.size)<16: raise PictureError(f'{self.files[i]} is only {im.width}x{im.height} pixels; training needs at least 16x16, so take it out of the folder.')
-        return im
+# %% ../../nbs/40_training.data.ipynb #40c1d200
+@patch
+def read(self:InpaintDataset, i):
+    "Picture `i`; raises `PictureError` where it cannot be trained with"
+    im = read_image(self.files[i])
+    if min(im.size)<16: raise PictureError(
+        f'{self.files[i]} is only {im.width}x{im.height} pixels; training needs at least 16x16, '
+        'so take it out of the folder.')
+    return im
 
-    def _readable(self, i):
-        "Picture `i`, or the next one that can be read"
-        n = len(self.files)
-        for j in islice(cycle(range(n)), i, i+n):
-            if str(self.files[j]) in self.bad.seen: continue
-            try: return self.read(j)
-            except PictureError as e: self.bad.note(self.files[j], e)
-        raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; put undamaged PNG or JPEG files into the folder.')
+@patch
+def _readable(self:InpaintDataset, i):
+    "Picture `i`, or the next one that can be read"
+    n = len(self.files)
+    for j in islice(cycle(range(n)), i, i+n):
+        if str(self.files[j]) in self.bad.seen: continue
+        try: return self.read(j)
+        except PictureError as e: self.bad.note(self.files[j], e)
+    raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; put undamaged PNG or JPEG files into the folder.')
 
-    def _scaled(self, i):
-        "A readable picture, its short side as long as the crops"
-        im = self._readable(i)
-        scale = self.size/min(im.size)
-        return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size], Image.Resampling.LANCZOS)
+# %% ../../nbs/40_training.data.ipynb #40c1d201
+@patch
+def _scaled(self:InpaintDataset, i):
+    "A readable picture, its short side as long as the crops"
+    im = self._readable(i)
+    scale = self.size/min(im.size)
+    return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size], Image.Resampling.LANCZOS)
 
-    def _place(self, width, height, gen):
-        "(left, top, mirrored?) of a crop"
-        u,v,mirror = torch.rand(3, generator=gen).tolist() if self.augment else (.5,.5,1)
-        return round(u*(width-self.size)),round(v*(height-self.size)),mirror<.5
+@patch
+def _place(self:InpaintDataset, width, height, gen):
+    "(left, top, mirrored?) of a crop"
+    u,v,mirror = torch.rand(3, generator=gen).tolist() if self.augment else (.5,.5,1)
+    return round(u*(width-self.size)),round(v*(height-self.size)),mirror<.5
 
-    def _crop(self, im, gen):
-        x,y,mirror = self._place(*im.size, gen)
-        im = im.crop((x, y, x+self.size, y+self.size))
-        return ImageOps.mirror(im) if mirror else im
+@patch
+def _crop(self:InpaintDataset, im, gen):
+    x,y,mirror = self._place(*im.size, gen)
+    im = im.crop((x, y, x+self.size, y+self.size))
+    return ImageOps.mirror(im) if mirror else im
+
+# %% ../../nbs/40_training.data.ipynb #5d0a1c7f
+@patch
+def spread(self:InpaintDataset,
+    n:int, # Number of pictures; all where there are fewer
+) -> torch.Tensor: # `(n,3,size,size)`, [-1,1]
+    "Some pictures without holes, evenly spread over the files, cropped as in epoch 0."
+    chosen = sorted({k*len(self.files)//n for k in range(n)})
+    crops = [self._crop(self._scaled(i), sample_generator(self.seed, 0, i)) for i in chosen]
+    return torch.stack([to_tensor(o) for o in crops])
 
 # %% ../../nbs/40_training.data.ipynb #03a06d26
 def _free_memory(device):
@@ -111,16 +130,18 @@ def keep(self:InpaintDataset,
     most:float=None, # Bytes that they may take; half of the memory that is free there without it
 ):
     "Decode all pictures once; raises `InpaintError` where they take more than `most`."
-    most,size,kept = ifnone(most, _free_memory(device)/2),0,[]
+    most,size,decoded = ifnone(most, _free_memory(device)/2),0,[]
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for im in pool.map(self._scaled, range(len(self.files))):
-            kept.append(torch.from_numpy(np.array(im)).permute(2,0,1).to(device))
-            size += kept[-1].numel()
-            if size>most: raise InpaintError(f'{len(self.files)} pictures take more than the {most/1e9:.3g} GB that they may on {device} (the first {len(kept)} take {size/1e9:.3g} GB); train without --keep.')
-    self.kept,self.sides = kept,[(o.shape[2],o.shape[1]) for o in kept]
+            decoded.append(torch.from_numpy(np.array(im)).permute(2,0,1).to(device))
+            size += decoded[-1].numel()
+            if size>most: raise InpaintError(
+                f'{len(self.files)} pictures take more than the {most/1e9:.3g} GB that they may on {device} '
+                f'(the first {len(decoded)} take {size/1e9:.3g} GB); train without --keep.')
+    self.decoded,self.sides = decoded,[(o.shape[2],o.shape[1]) for o in decoded]
 
 @patch
-def __getstate__(self:InpaintDataset): return {**self.__dict__, 'kept':None} # what worker processes need: never the pictures on the device
+def __getstate__(self:InpaintDataset): return {**self.__dict__, 'decoded':None} # what worker processes need: never the pictures on the device
 
 # %% ../../nbs/40_training.data.ipynb #1b4564fb
 @patch
@@ -129,9 +150,9 @@ def assemble(self:InpaintDataset,
     mask,        # `(B,1,H,W)`, True = hole, on the device
 ) -> tuple: # picture with a white hole, mask, truth, as from `__getitem__`
     "The batch that was drawn, from the pictures that are kept."
-    if self.kept is None: raise InpaintError('The pictures that were kept did not come along with this copy of the data; call keep again.')
+    if self.decoded is None: raise InpaintError('The pictures that were kept did not come along with this copy of the data; call keep again.')
     s = self.size
-    truth = torch.stack([self.kept[j][:, y:y+s, x:x+s] for j,x,y,_ in places])
+    truth = torch.stack([self.decoded[j][:, y:y+s, x:x+s] for j,x,y,_ in places])
     mirrored = torch.tensor([o[3] for o in places]).to(mask.device, non_blocking=True)[:,None,None,None]
     truth = from_uint8(torch.where(mirrored, truth.flip(-1), truth))
     return composite(torch.ones_like(truth), truth, mask), mask.float(), truth
@@ -161,15 +182,6 @@ class InpaintDL(TfmdDL):
         skip,self.skip = self.skip,0
         return idxs[skip*self.bs:]
 
-    def wif(self):
-        "In a worker process: die a minute after a signal, and not at once"
-        for number in (signal.SIGINT,signal.SIGTERM) if hasattr(signal, 'alarm') else (): signal.signal(number, lambda *_: signal.alarm(60))
-
-    def from_batch(self, first):
-        "The batches from number `first` on"
-        self.skip = first
-        return iter(self)
-
     def create_batch(self, samples):
         "Samples collated; where pictures are kept, (what was drawn, holes)"
         if not self.dataset.sides: return super().create_batch(samples)
@@ -183,12 +195,25 @@ class InpaintDL(TfmdDL):
 
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, gather=False) # fastai would average over processes, which all have validated everything
 
-    def show_batch(self, b=None, max_n=4, show=True, **kwargs):
-        "Show `max_n` samples of a batch, one a row."
-        image,mask,truth = (o[:max_n].cpu() for o in (self.one_batch() if b is None else b))
-        grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
-        if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
-        return None if show else grid
+# %% ../../nbs/40_training.data.ipynb #40c1d202
+@patch
+def wif(self:InpaintDL):
+    "In a worker process: die a minute after a signal, and not at once"
+    for number in (signal.SIGINT,signal.SIGTERM) if hasattr(signal, 'alarm') else (): signal.signal(number, lambda *_: signal.alarm(60))
+
+@patch
+def from_batch(self:InpaintDL, start):
+    "The batches from number `start` on"
+    self.skip = start
+    return iter(self)
+
+@patch
+def show_batch(self:InpaintDL, b=None, max_n=4, show=True, **kwargs):
+    "Show `max_n` samples of a batch, one a row."
+    image,mask,truth = (o[:max_n].cpu() for o in (self.one_batch() if b is None else b))
+    grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
+    if show: show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
+    return None if show else grid
 
 # %% ../../nbs/40_training.data.ipynb #d2d906db
 def picture_files(
@@ -213,13 +238,13 @@ class InpaintDataLoaders(DataLoaders):
         train:list,          # Paths of training pictures
         valid:list,          # Paths of validation pictures
         path,                # Folder that all of them are in
-        bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device=None, bad_pictures=None, passes:int=1, # As in `from_folder`
+        bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device='auto', bad_pictures=None, passes:int=1, # As in `from_folder`
     ):
         "Pictures whose split is known, as that of a [picture set](41_training.sets.ipynb)."
         bad = BadPictures(bad_pictures)
         ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad, n) for fs,augment,n in ((train,True,passes),(valid,False,1))]
         dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]
-        return cls(*dls, path=Path(path), device=ifnone(device, default_device()))
+        return cls(*dls, path=Path(path), device=find_device(device))
 
     @classmethod
     def from_folder(cls,
@@ -230,7 +255,7 @@ class InpaintDataLoaders(DataLoaders):
         seed:int=0,          # Key of split, order, crops and holes
         mask_fn=random_mask, # (size, generator) -> `(1,size,size)`, 1 = hole
         num_workers:int=0,   # Processes that load pictures
-        device=None,         # Where batches go; fastai's default device without it
+        device='auto',       # Where batches go: 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
         bad_pictures=None,   # File for the names of pictures that cannot be read; warnings without it
         passes:int=1,        # Times that an epoch goes through the training pictures
     ): # `InpaintDataLoaders`; raises `PictureError` when there are fewer than two pictures

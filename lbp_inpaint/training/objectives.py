@@ -11,6 +11,7 @@ __all__ = ['Objectives', 'hole_crops', 'hole_variance']
 from types import SimpleNamespace
 from torch.nn.utils.parametrize import cached
 from fastai.basics import *
+from ..settings import *
 from ..nets.losses import *
 from ..nets.variants import *
 from ..nets.build import *
@@ -19,46 +20,49 @@ from .turns import *
 # %% ../../nbs/50_training.objectives.ipynb #32a26e65
 class Objectives:
     "Predictions and losses of both phases."
+    @takes(LossSettings)
     def __init__(self,
-        net:InpaintNet,            # G1 and G2
-        d1:nn.Module,              # Judge of LBP maps
-        d2:nn.Module,              # Judge of pictures
-        vgg=None,                  # `VGGFeatures`, or None where `lambda_p` and `lambda_s` are 0
-        lambda_m:float=.01,        # Weight of the multi-level loss, Eq. 2
-        lambda_r:float=10.,        # Weight of the reconstruction loss, Eq. 3
-        lambda_a:float=.2,         # Weight of the adversarial loss, Eq. 4
-        lambda_p:float=1.,         # Weight of the perceptual loss, Eq. 6
-        lambda_s:float=10.,        # Weight of the style loss, Eq. 7
-        lambda_lbp:float=0.,       # Weight of Eq. 5 in phase 2
-        vgg_size:int=None,         # Side of the window around a point of the hole in which the perceptual and style losses look, pixels; the whole picture without it
-        saturating:bool=True,      # The generators' side of Eq. 4 as written, see `AdversarialLoss`
-        psnr_loss:bool=False,      # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
-        hinge:bool=False,          # The hinge loss instead of Eq. 4, see `AdversarialLoss`; `saturating` is not looked at then
-        lambda_f:float=0.,         # Weight of feature matching, see `FeatureMatchingLoss`; nothing where `lambda_a` is 0
-        lambda_a1:float=None,      # Weight of the adversarial loss of the LBP map; `lambda_a` without it, nothing where that is 0
+        net:InpaintNet,  # G1 and G2
+        d1:nn.Module,    # Judge of LBP maps
+        d2:nn.Module,    # Judge of pictures
+        vgg=None,        # `VGGFeatures`, or None where `lambda_p` and `lambda_s` are 0
+        **kwargs
     ):
-        lambda_a1 = ifnone(lambda_a1, lambda_a)
-        store_attr()
-        self.multi_level,self.reconstruction,self.adversarial = MultiLevelLoss(),ReconstructionLoss(psnr_loss),AdversarialLoss(saturating, hinge)
-        self.perceptual,self.style,self.matching,self.signs = PerceptualLoss(),StyleLoss(),FeatureMatchingLoss(),{}
+        self.net,self.d1,self.d2,self.vgg,self.settings = net,d1,d2,vgg,LossSettings.of(**kwargs)
+        self.multi_level,self.matching = MultiLevelLoss(),FeatureMatchingLoss()
+        self.perceptual,self.style = PerceptualLoss(),StyleLoss()
+        self.signs = {} # what is noted beside the losses: how often a judge is right, how much fills vary
 
-    def judge(self, name, real, fake, mask):
-        "The loss of discriminator `name`; real and completed in one batch, which no layer mixes"
-        logits,_ = getattr(self, name).verdict(torch.cat([real, fake.detach()]), torch.cat([mask, mask]))
-        pairs = [o.chunk(2) for o in logits]
-        self.signs[name] = sum((r>0).float().mean()+(f<0).float().mean() for r,f in pairs)/(2*len(pairs))
-        return sum(self.adversarial.discriminator(*o) for o in pairs)/len(pairs)
+    @property
+    def reconstruction(self): return ReconstructionLoss(self.settings.psnr_loss)
+    @property
+    def adversarial(self): return AdversarialLoss(self.settings.saturating, self.settings.hinge)
 
-    def persuade(self, n, fake, real, mask):
-        "The terms of the generators that the discriminator number `n` has a say in"
-        d,weight = getattr(self, f'd{n}'),self.lambda_a1 if n==1 else self.lambda_a
-        with cached(): # spectral norms are computed once
-            logits,feats = d.verdict(fake, mask)
-            terms = {f'a{n}': weight*sum(self.adversarial.generator(o) for o in logits)/len(logits)}
-            if self.lambda_f:
-                with torch.no_grad(): _,aims = d.verdict(real, mask)
-                terms[f'f{n}'] = self.lambda_f*self.matching(feats, aims)
-        return terms
+    def judge_weight(self, n):
+        "What the say of the discriminator number `n` weighs with the generators"
+        s = self.settings
+        return s.lambda_a if n==2 or s.lambda_a1 is None else s.lambda_a1
+
+# %% ../../nbs/50_training.objectives.ipynb #50a1b202
+@patch
+def judge(self:Objectives, name, real, fake, mask):
+    "The loss of discriminator `name`; real and completed in one batch, which no layer mixes"
+    logits,_ = getattr(self, name).verdict(torch.cat([real, fake.detach()]), torch.cat([mask, mask]))
+    pairs = [o.chunk(2) for o in logits]
+    self.signs[name] = sum((r>0).float().mean()+(f<0).float().mean() for r,f in pairs)/(2*len(pairs))
+    return sum(self.adversarial.discriminator(*o) for o in pairs)/len(pairs)
+
+@patch
+def persuade(self:Objectives, n, fake, real, mask):
+    "The terms of the generators that the discriminator number `n` has a say in"
+    d = getattr(self, f'd{n}')
+    with cached(): # spectral norms are computed once
+        logits,feats = d.verdict(fake, mask)
+        terms = {f'a{n}': self.judge_weight(n)*sum(self.adversarial.generator(o) for o in logits)/len(logits)}
+        if self.settings.lambda_f:
+            with torch.no_grad(): _,aims = d.verdict(real, mask)
+            terms[f'f{n}'] = self.settings.lambda_f*self.matching(feats, aims)
+    return terms
 
 # %% ../../nbs/50_training.objectives.ipynb #60217186
 @patch
@@ -69,17 +73,18 @@ def predict_lbp(self:Objectives, image, mask):
     return SimpleNamespace(lbp=lbp, hole=hole, lbp_feats=feats)
 
 @patch
-def d1_terms(self:Objectives, pred, image, mask, truth): return {'d1': self.judge('d1', self.net.true_lbp(truth), pred.lbp, pred.hole)}
+def d1_terms(self:Objectives, pred, image, mask, truth):
+    return {'d1': self.judge('d1', self.net.true_lbp(truth), pred.lbp, pred.hole)}
 
 @patch
 def g1_terms(self:Objectives, pred, image, mask, truth):
     "Eq. 5"
-    true_lbp = self.net.true_lbp(truth)
-    terms = dict(r1=self.lambda_r*self.reconstruction(pred.lbp, true_lbp))
-    if self.lambda_m:
+    s,true_lbp = self.settings,self.net.true_lbp(truth)
+    terms = dict(r1=s.lambda_r*self.reconstruction(pred.lbp, true_lbp))
+    if s.lambda_m:
         with torch.no_grad(): _,aims = self.net.g1(true_lbp, pred.hole, features=True)
-        terms['m1'] = self.lambda_m*self.multi_level(pred.lbp_feats, aims)
-    if self.lambda_a: terms.update(self.persuade(1, pred.lbp, true_lbp, pred.hole))
+        terms['m1'] = s.lambda_m*self.multi_level(pred.lbp_feats, aims)
+    if s.lambda_a: terms.update(self.persuade(1, pred.lbp, true_lbp, pred.hole))
     return terms
 
 # %% ../../nbs/50_training.objectives.ipynb #56c715ec
@@ -95,13 +100,14 @@ def hole_crops(
     def cut(x): return x.gather(2, rows[:,None,:,None].expand(-1,x.shape[1],-1,w)).gather(3, columns[:,None,None].expand(-1,x.shape[1],size,-1))
     return tuple(cut(x) for x in images)
 
-# %% ../../nbs/50_training.objectives.ipynb #8dbfff58
+# %% ../../nbs/50_training.objectives.ipynb #50a1b205
 def hole_variance(image, mask):
     "Variance of `image` `(B,C,H,W)` in the hole, a number"
     n = (mask.sum()*image.shape[1]).clamp(min=1)
     mean = (image*mask).sum()/n
     return ((image-mean)**2*mask).sum()/n
 
+# %% ../../nbs/50_training.objectives.ipynb #8dbfff58
 @patch
 def predict_fill(self:Objectives, image, mask):
     "Phase 2: complete the map, then paint"
@@ -110,33 +116,47 @@ def predict_fill(self:Objectives, image, mask):
     return pred
 
 @patch
+def seen_terms(self:Objectives, fill, truth, mask):
+    "Eqs. 6 and 7, through VGG"
+    s = self.settings
+    if s.vgg_size: fill,truth = hole_crops(mask, s.vgg_size, fill, truth)
+    with torch.no_grad(): aims = self.vgg(truth)
+    feats = self.vgg(fill)
+    return dict(p=s.lambda_p*self.perceptual(feats, aims), s=s.lambda_s*self.style(feats, aims))
+
+# %% ../../nbs/50_training.objectives.ipynb #50a1b208
+@patch
 def d2_terms(self:Objectives, pred, image, mask, truth): return {'d2': self.judge('d2', truth, pred.fill, mask)}
 
 @patch
 def g2_terms(self:Objectives, pred, image, mask, truth):
     "Eq. 8, and Eq. 5 with weight `lambda_lbp`"
+    s = self.settings
     self.signs['spread'] = hole_variance(pred.fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
-    terms = dict(r2=self.lambda_r*self.reconstruction(pred.fill, truth))
-    if self.lambda_m:
+    terms = dict(r2=s.lambda_r*self.reconstruction(pred.fill, truth))
+    if s.lambda_m:
         with torch.no_grad(): _,aims = self.net.g2(truth, self.net.true_lbp(truth), mask, features=True)
-        terms['m2'] = self.lambda_m*self.multi_level(pred.feats, aims)
-    if self.lambda_a: terms.update(self.persuade(2, pred.fill, truth, mask))
-    if self.vgg:
-        fill,aim = hole_crops(mask, self.vgg_size, pred.fill, truth) if self.vgg_size else (pred.fill,truth)
-        with torch.no_grad(): true_feats = self.vgg(aim)
-        feats = self.vgg(fill)
-        terms.update(p=self.lambda_p*self.perceptual(feats, true_feats), s=self.lambda_s*self.style(feats, true_feats))
-    if self.lambda_lbp: terms.update({k:self.lambda_lbp*v for k,v in self.g1_terms(pred, image, mask, truth).items()})
+        terms['m2'] = s.lambda_m*self.multi_level(pred.feats, aims)
+    if s.lambda_a: terms.update(self.persuade(2, pred.fill, truth, mask))
+    if self.vgg: terms.update(self.seen_terms(pred.fill, truth, mask))
+    if s.lambda_lbp: terms.update({k:s.lambda_lbp*v for k,v in self.g1_terms(pred, image, mask, truth).items()})
     return terms
 
 # %% ../../nbs/50_training.objectives.ipynb #5f49149d
+@patch
+def terms_of(self:Objectives, n):
+    "Names of the terms that the generator number `n` lowers"
+    s = self.settings
+    weights = dict(m=s.lambda_m, r=1, a=s.lambda_a, f=s.lambda_a and s.lambda_f)
+    return tuple(f'{k}{n}' for k,weight in weights.items() if weight)
+
 @patch
 def turns(self:Objectives,
     joint:bool, # Phase 2?
 ) -> list: # of `Turn`
     "Who plays in a phase, in order."
-    def terms(n): return tuple(f'{t}{n}' for t,weight in (('m',self.lambda_m),('r',1),('a',self.lambda_a),('f',self.lambda_a and self.lambda_f)) if weight)
-    d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if self.lambda_a else [] for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
-    if not joint: return [*d1, Turn('G1', ('g1',), self.g1_terms, terms(1))]
-    of_both = terms(2) + (('p','s') if self.vgg else ()) + (terms(1) if self.lambda_lbp else ())
-    return [*(d1 if self.lambda_lbp else []), *d2, Turn('G1 and G2', ('g1','g2'), self.g2_terms, of_both)]
+    keep_lbp,judged = self.settings.lambda_lbp,self.settings.lambda_a
+    d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if judged else [] for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
+    if not joint: return [*d1, Turn('G1', ('g1',), self.g1_terms, self.terms_of(1))]
+    terms = self.terms_of(2) + (('p','s') if self.vgg else ()) + (self.terms_of(1) if keep_lbp else ())
+    return [*(d1 if keep_lbp else []), *d2, Turn('G1 and G2', ('g1','g2'), self.g2_terms, terms)]

@@ -40,7 +40,8 @@ class SyncGrads(Callback):
     order = 5
     def _all(self, op, x, *args):
         try: op(x, *args)
-        except RuntimeError as e: raise InpaintError(f'Process {rank_distrib()} has lost another of the {num_distrib()} processes ({str(e).splitlines()[0][:120]}); '
+        except RuntimeError as e: raise InpaintError(
+            f'Process {rank_distrib()} has lost another of the {num_distrib()} processes ({str(e).splitlines()[0][:120]}); '
             'see the message of the one that ended first, and start all of them again to go on from the last checkpoint.') from None
 
     @torch.no_grad()
@@ -50,13 +51,13 @@ class SyncGrads(Callback):
     @torch.no_grad()
     def before_step(self):
         grads = [p.grad for p in self.learning if p.grad is not None]
-        more = torch.stack([self.loss.float(), self.loss.new_tensor(float(bool(self.learn.asked)))])
+        more = torch.stack([self.loss.float(), self.loss.new_tensor(float(bool(self.learn.stop_asked)))])
         flat = torch.cat([*(g.flatten() for g in grads), more])
         self._all(torch.distributed.all_reduce, flat)
         flat /= num_distrib()
         for g,new in zip(grads, flat[:-2].split([g.numel() for g in grads])): g.copy_(new.view_as(g))
         self.learn.loss = flat[-2]
-        if flat[-1]>0: self.learn.stopping = self.learn.asked or signal.SIGTERM
+        if flat[-1]>0: self.learn.stop_agreed = self.learn.stop_asked or signal.SIGTERM
 
 @patch
 def distrib(self:AdversarialLearner):

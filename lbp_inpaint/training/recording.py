@@ -23,8 +23,16 @@ class RecordedBatch(Callback):
 
     def before_fit(self):
         self.forget() # the weights may lie elsewhere
+        self.able = self.can_record()
+        self.learn.replay = self.take
+
+    def after_fit(self): self.learn.replay = noop
+
+    def can_record(self):
+        "Is this a training that can be recorded?"
         scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
-        self.able = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1 and hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused')) and not scaled
+        alone = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1
+        return alone and hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused')) and not scaled
 
     def take(self):
         "Play the batch by its recording; False where there is none"
@@ -45,7 +53,7 @@ class RecordedBatch(Callback):
 @patch
 def _play(self:RecordedBatch):
     "A batch without callbacks: [(turn, terms, loss, fine?)]"
-    learn,told,n = self.learn,[],len(self.xb)
+    learn,reports,n = self.learn,[],len(self.xb)
     sound = torch.stack([t.isfinite().all() for t in self.inputs]).all()
     with learn.autocast(): pred = learn.predict_batch(*self.inputs[:n])
     for learn.turn in learn.turns:
@@ -57,17 +65,17 @@ def _play(self:RecordedBatch):
         loss = torch.where(sound, loss.detach(), torch.nan)
         fine = (norm+loss).isfinite()
         if clip := self.finite_steps.clip: torch.nn.utils.clip_grads_with_norm_(players, clip, norm)
-        self.finite_steps._leave_to_adam(fine)
+        self.finite_steps.leave_to_adam(fine)
         learn.opt.opt.step()
         for p in players: p.grad = None
-        told.append((learn.turn, {k:v.detach() for k,v in terms.items()}, loss, fine))
-    return told
+        reports.append((learn.turn, {k:v.detach() for k,v in terms.items()}, loss, fine))
+    return reports
 
 @patch
 def _report(self:RecordedBatch):
     "Tell the learner and its callbacks what came of the batch"
-    if hasattr(self.learn, 'objectives'): self.learn.objectives.signs = dict(self.signs)
-    for self.learn.turn,self.learn.terms,loss,fine in self.told:
+    self.learn.signs.update(self.recorded_signs)
+    for self.learn.turn,self.learn.terms,loss,fine in self.reports:
         self.learn.loss = loss.clone()
         self.learn('after_loss')
         self.finite_steps.note(fine.clone())
@@ -84,11 +92,12 @@ def _record(self:RecordedBatch):
     self.learn.pred = self.learn.terms = self.learn.loss_grad = None # what is left of the last batch belongs to another stream
     try:
         self.graph = self._graph()
-        self.signs = dict(getattr(getattr(self.learn, 'objectives', None), 'signs', {}))
+        self.recorded_signs = dict(self.learn.signs)
     except RuntimeError as e:
         self.graph,self.able = None,False
         while e.__context__: e = e.__context__
-        warnings.warn(f'A batch could not be recorded ({str(e).splitlines()[0]}); training goes on more slowly, without a recording.')
+        warnings.warn(f'A batch could not be recorded ({str(e).splitlines()[0]}); '
+            'training goes on more slowly, without a recording.')
     finally:
         for g,o in zip(groups, old): g.update(o)
     self.opt.opt.zero_grad()
@@ -100,7 +109,7 @@ def _graph(self:RecordedBatch):
     state = chance.clone_state()
     gc.collect()
     try:
-        with torch.cuda.graph(graph, capture_error_mode='thread_local'): self.told = self._play()
+        with torch.cuda.graph(graph, capture_error_mode='thread_local'): self.reports = self._play()
     except RuntimeError: # which leaves all as it was in the recording
         torch.cuda.set_stream(stream)
         chance.graphsafe_set_state(state)

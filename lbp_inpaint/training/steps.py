@@ -1,4 +1,4 @@
-"""Between the backward pass and the optimiser's step: lower precision, numbers that are none, gradients that are too long; behind the step, an average of the weights; and a whole batch recorded once, so that a GPU need not wait for Python.
+"""Between the backward pass and the optimiser's step: lower precision, numbers that are none, gradients that are too long; behind the step, an average of the weights.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.steps.html.md"""
 
@@ -8,22 +8,22 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.steps.html.md"""
 __all__ = ['TurnPrecision', 'FiniteSteps', 'EMA']
 
 # %% ../../nbs/43_training.steps.ipynb #ddae03de
-import gc
 from collections import Counter, deque
 from contextlib import contextmanager, nullcontext
 from fastai.basics import *
 from ..errors import *
 from ..core import *
+from .turns import *
 
 # %% ../../nbs/43_training.steps.ipynb #a9b004e4
-class TurnPrecision(Callback):
+class TurnPrecision(StatefulCallback):
     "Forward passes in a lower precision; with fp16, a loss scale for each turn."
     order = 10
     def __init__(self,
         precision:str='bf16', # 'bf16', 'fp16', or 'fp32' for no change
     ):
-        if precision not in PRECISIONS: raise InpaintError(f'There is no precision {precision!r}; expected one of {", ".join(PRECISIONS)}.')
-        self.dtype,self.scalers,self.states = PRECISIONS[precision],{},{}
+        self.dtype = look_up(precision, PRECISIONS, 'precision')
+        self.scalers,self.states = {},{} # by name of the turn
     def before_fit(self):
         self.device = next(self.model.parameters()).device.type
         self.learn.autocast = partial(torch.autocast, self.device, self.dtype) if self.dtype else nullcontext
@@ -35,12 +35,14 @@ class TurnPrecision(Callback):
             self.scalers[name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
             self.scalers[name].load_state_dict(self.states.get(name, self.scalers[name].state_dict()))
         return self.scalers[name]
+    def checkpoint_state(self): return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
+    def restore_state(self, tensors, plain): self.states = plain.get('scalers', {})
     def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
     def before_step(self): self.scaler.unscale_(self.opt.opt)
     def after_step(self): self.scaler.update()
 
 # %% ../../nbs/43_training.steps.ipynb #0b5c4ba3
-class FiniteSteps(Callback):
+class FiniteSteps(StatefulCallback):
     "Skip a turn whose loss or gradient is not finite, stop when `most` of `window` turns were, and clip gradients."
     order = 12
     def __init__(self,
@@ -60,23 +62,27 @@ class FiniteSteps(Callback):
         players = self.learning
         norm = torch.nn.utils.get_total_norm([p.grad for p in players if p.grad is not None])
         fine = torch.stack([norm+self.loss,self.loss]).isfinite()
-        if self._fused(): self._leave_to_adam(fine[0]); self.note(fine[0])
+        if self._fused(): self.leave_to_adam(fine[0]); self.note(fine[0])
         elif not all(fine.tolist()): self._skip(fine[1])
         else: self.recent.append(0)
         if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
 
     def _skip(self, loss_fine):
-        if not loss_fine or self._scale()==1: self._count(self.turn.name, [k for k,v in self.terms.items() if not v.isfinite()])
+        if not loss_fine or self._scale()==1:
+            self._count(self.turn.name, [k for k,v in self.terms.items() if not v.isfinite()])
         raise CancelStepException
 
     def _count(self, turn, terms=()):
         "One bad turn more"
         self.skipped[turn] += 1
         self.recent.append(1)
-        if sum(self.recent)>=self.most: raise InpaintError(f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, the last one in {" and ".join(terms) or "the gradient"} of {turn}; '
-            f'lower the learning rate, clip gradients or train in fp32: {getattr(self.learn, "kept", "no checkpoint was kept")}.')
+        if sum(self.recent)>=self.most: raise InpaintError(
+            f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, '
+            f'the last one in {" and ".join(terms) or "the gradient"} of {turn}; lower the learning rate, '
+            f'clip gradients or train in fp32: {self.last_checkpoint or "no checkpoint was kept"}.')
 
     def _scale(self):
+        "The turn's loss scale; as everywhere in fastai, a callback is found on the learner under its name"
         precision = getattr(self.learn, 'turn_precision', None)
         return precision.scaler.get_scale() if precision else 1
 
@@ -87,7 +93,11 @@ def _fused(self:FiniteSteps):
     return bool(self.opt.opt.defaults.get('fused')) and self._scale()==1
 
 @patch
-def _leave_to_adam(self:FiniteSteps, fine): self.opt.opt.grad_scale,self.opt.opt.found_inf = None,(~fine).float()
+def leave_to_adam(self:FiniteSteps,
+    fine:torch.Tensor, # May the step be taken? Stays on the device
+):
+    "Hand the answer, unread, to torch's fused Adam"
+    self.opt.opt.grad_scale,self.opt.opt.found_inf = None,(~fine).float()
 
 @patch
 def note(self:FiniteSteps,
@@ -109,15 +119,30 @@ def read_flags(self:FiniteSteps):
 @patch
 def after_train(self:FiniteSteps): self.read_flags()
 
+# %% ../../nbs/43_training.steps.ipynb #6d0754e1
+@patch
+def checkpoint_state(self:FiniteSteps):
+    self.read_flags()
+    return {},dict(skipped=dict(self.skipped), recent=list(self.recent))
+
+@patch
+def restore_state(self:FiniteSteps, tensors, plain):
+    self.skipped.update(plain.get('skipped', {}))
+    self.recent.extend(plain.get('recent', []))
+
+@patch
+def report(self:FiniteSteps): return dict(skipped_turns=dict(self.skipped))
+
 # %% ../../nbs/43_training.steps.ipynb #e7770036
-class EMA(Callback):
+class EMA(StatefulCallback):
     "An exponential moving average of some networks' weights, used in validation."
     order = 20
     def __init__(self,
         decay:float=.999,        # Share of the old average that is kept at each batch, within 0..1
         names:tuple=('g1','g2'), # Networks to average
     ):
-        if not 0<decay<1: raise InpaintError(f'The decay of the moving average must lie between 0 and 1, but {decay} came; .999 is usual.')
+        if not 0<decay<1: raise UsageError(
+            f'The decay of the moving average must lie between 0 and 1, but {decay} came; .999 is usual.')
         store_attr()
         self.average,self.steps,self.inside = None,0,False
     @property
@@ -128,7 +153,8 @@ class EMA(Callback):
     def after_batch(self):
         if not self.training: return
         self.steps += 1
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.weights], 1-min(self.decay, (1+self.steps)/(10+self.steps)))
+        share = 1-min(self.decay, (1+self.steps)/(10+self.steps))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.weights], share)
     def before_validate(self): self._swap()
     def after_validate(self): self._swap()
 
@@ -141,3 +167,15 @@ class EMA(Callback):
         self._swap()
         try: yield self.learn
         finally: self._swap()
+
+# %% ../../nbs/43_training.steps.ipynb #e7770037
+@patch
+def checkpoint_state(self:EMA):
+    if self.average is None: return {},{}
+    return {f'ema.{i}':a for i,a in enumerate(self.average)},dict(ema_steps=self.steps)
+
+@patch
+def restore_state(self:EMA, tensors, plain):
+    if 'ema_steps' not in plain: return
+    self.steps = plain['ema_steps']
+    self.average = [tensors[f'ema.{i}'].to(p.device) for i,p in enumerate(self.weights)]

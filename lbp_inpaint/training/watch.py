@@ -10,16 +10,21 @@ __all__ = ['PictureLog', 'GameWatch']
 # %% ../../nbs/52_training.watch.ipynb #3cab7608
 from fastai.basics import *
 from ..files import *
+from .turns import *
 
 # %% ../../nbs/52_training.watch.ipynb #43fac701
 class PictureLog(Callback):
     "Write a picture grid every `every` batches and at each epoch's end, and the weights at each epoch's end, below `folder`."
     order = 65
-    def __init__(self, folder, every=500): self.folder,self.every = Path(folder),every
+    def __init__(self,
+        folder,        # Folder of the run; the grids go to `pictures` in it
+        loader,        # Validation batches; the first is drawn
+        every:int=500, # Batches between two grids
+    ): self.folder,self.loader,self.every = Path(folder),loader,every
     def _write(self):
         if rank_distrib(): return
         name = f'{"joint" if self.position["phase"]==2 else "lbp"}_{self.train_iter:07d}.png'
-        write_file(self.folder/'pictures'/name, lambda f: self.learn.results_grid(self.pictures).save(f, 'PNG'))
+        write_file(self.folder/'pictures'/name, lambda f: self.learn.results_grid(self.loader).save(f, 'PNG'))
     def after_batch(self):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self):
@@ -27,26 +32,33 @@ class PictureLog(Callback):
         if not rank_distrib(): self.learn.export_inpainter(self.folder)
 
 # %% ../../nbs/52_training.watch.ipynb #e5c93eb7
-class GameWatch(Callback):
+class GameWatch(StatefulCallback):
     "Warn when the game collapses: a discriminator is nearly always or hardly ever right, or fills have a variance far from that of the truth."
     order = 70
-    bounds = dict(d1=(.51,.99), d2=(.51,.99), spread=(.02,5.))
+    bounds = dict(d1=(.51,.99), d2=(.51,.99), spread=(.02,5.)) # what is healthy
     def __init__(self,
         window:int=500, # Batches to average over
-    ): self.window = window
+    ): self.window,self.warnings,self.warned_of = window,[],[]
     def before_fit(self): self.sums,self.n,self.windows = defaultdict(float),0,0
     def after_batch(self):
         if not self.training: return
-        for k,v in self.objectives.signs.items(): self.sums[k] += v.detach().nan_to_num()
-        self.objectives.signs,self.n = {},self.n+1
+        for k,v in self.signs.items(): self.sums[k] += v.detach().nan_to_num()
+        self.signs.clear()
+        self.n += 1
         if self.n<self.window: return
         if self.windows: self._look({k:float(v)/self.n for k,v in self.sums.items()})
         self.sums,self.n,self.windows = defaultdict(float),0,self.windows+1
     def _look(self, means):
         for k,v in means.items():
             lo,hi = self.bounds[k]
-            if lo<=v<=hi: continue
-            if k=='spread': told = f'The fills vary {v:.2g} times as much as the truth'
-            else: told = f'The discriminator {k} is right {v:.1%} of the time'
-            told = f'{told} (mean of {self.window} batches, up to batch {self.train_iter} of phase {self.position["phase"]}; healthy is {lo:g} to {hi:g}); look at the pictures, and change lambda_a or the learning rate if they do not improve.'
-            if not any(o.startswith(told[:25]) for o in self.warned): self.warned.append(told); warnings.warn(told)
+            if lo<=v<=hi or k in self.warned_of: continue
+            self.warned_of.append(k)
+            self.warnings.append(self._sentence(k, v, lo, hi))
+            warnings.warn(self.warnings[-1])
+    def _sentence(self, k, v, lo, hi):
+        what = f'The fills vary {v:.2g} times as much as the truth' if k=='spread' else f'The discriminator {k} is right {v:.1%} of the time'
+        where = f'mean of {self.window} batches, up to batch {self.train_iter} of phase {self.position["phase"]}; healthy is {lo:g} to {hi:g}'
+        return f'{what} ({where}); look at the pictures, and change lambda_a or the learning rate if they do not improve.'
+    def checkpoint_state(self): return {},dict(warnings=self.warnings, warned_of=self.warned_of)
+    def restore_state(self, tensors, plain): self.warnings,self.warned_of = (list(plain.get(k, [])) for k in ('warnings','warned_of'))
+    def report(self): return dict(warnings=self.warnings)
