@@ -137,7 +137,7 @@ def _evaluate(
     **kwargs
 ):
     "Score methods on the same holes of a folder of pictures."
-    evaluate(folder, Out, methods, holes, sets=sets, **kwargs)
+    evaluate(folder, Out, methods=methods, holes=holes, sets=sets, **kwargs)
     print(f'The table, what it was made with and a contact sheet are in {Out}.')
 
 # %% ../nbs/90_cli.ipynb #153f9886
