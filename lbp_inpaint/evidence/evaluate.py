@@ -238,7 +238,7 @@ def _ready_to_score(settings):
 def _write_results(out, table, results, sheet):
     "What an evaluation leaves beside its record"
     write_file(out/'table.csv', table.to_csv(index=False).encode())
-    write_file(out/'results.json', (json.dumps(results, indent=1)+'\n').encode())
+    write_file(out/'results.json', json_bytes(results, indent=1))
     write_file(out/'sheet.png', lambda f: sheet.save(f, 'PNG'))
     print(f'\n{table_text(table)}')
 
@@ -257,7 +257,7 @@ def evaluate_files(
     rows = _all_scores(out/'values.jsonl', conditions, methods, buckets, numbers, distances=distances, bs=settings.bs, workers=settings.workers)
     table = _method_table(rows, [m.label for m in methods], holes)
     shown = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
-    _write_results(out, table, dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused, table=table_records(table),
+    _write_results(out, table, dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused, table=table.to_dict('records'),
         methods=_method_results(rows, methods), pictures=_picture_results(rows, pictures, buckets)), contact_sheet(shown, [m.columns for m in methods]))
     if refused: raise PictureError(f'{len(pictures)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
     return table

@@ -6,7 +6,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.scores.html.md"""
 
 # %% auto #0
 __all__ = ['centre_hole', 'HoledPictures', 'deal_masks', 'gradient_energy', 'vgg_distance', 'lpips_distance', 'measure',
-           'paired_interval', 'score_table', 'contact_sheet', 'file_sha256', 'short_digest', 'table_records']
+           'paired_interval', 'score_table', 'contact_sheet', 'file_sha256', 'short_digest', 'json_bytes']
 
 # %% ../../nbs/61_evidence.scores.ipynb #55b02e4b
 import hashlib, json
@@ -183,8 +183,10 @@ def short_digest(
     "Checksum of plain data."
     return hashlib.sha256(json.dumps(things).encode()).hexdigest()[:16]
 
-def table_records(
-    table:pd.DataFrame, # Any table
-) -> list: # Dicts, a line each; NaN, which JSON does not have, is None
-    "A table as plain data."
-    return [{k:None if v!=v else v for k,v in o.items()} for o in table.to_dict('records')]
+def json_bytes(
+    data,            # Plain data
+    indent:int=None, # As in `json.dumps`
+) -> bytes: # UTF-8, a line's end at its end
+    "JSON, in which there is no NaN: it becomes null."
+    plain = json.loads(json.dumps(data), parse_constant=lambda name: None if name=='NaN' else float(name))
+    return (json.dumps(plain, indent=indent)+'\n').encode()
