@@ -247,7 +247,7 @@ def evaluate_files(
     folder:Path,  # That all of them are in
     out:Path,     # As in `evaluate`
     settings:EvaluateSettings=EvaluateSettings(), # Its `sets` are not looked at
-) -> pd.DataFrame: # As `evaluate`
+) -> tuple: # The long table, and sentences about pictures that cannot be read
     "Score methods on pictures that are chosen already."
     holes,(methods,distances) = list(dict.fromkeys(settings.holes)),_ready_to_score(settings)
     dealt = deal_masks(settings.masks, holes, settings.size) if settings.masks else {}
@@ -259,8 +259,7 @@ def evaluate_files(
     shown = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
     _write_results(out, table, dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused, table=table.to_dict('records'),
         methods=_method_results(rows, methods), pictures=_picture_results(rows, pictures, buckets)), contact_sheet(shown, [m.columns for m in methods]))
-    if refused: raise PictureError(f'{len(pictures)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
-    return table
+    return table,refused
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #4538fc70
 @takes(EvaluateSettings)
@@ -271,4 +270,7 @@ def evaluate(
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and for unreadable pictures after all is written
     "Score methods on the same holes, by hole and metric; prints a table and writes it to `out`."
     settings,folder,out = EvaluateSettings.of(**kwargs),Path(folder),Path(out)
-    return evaluate_files(pictures_to_score(folder, out, settings.sets), folder, out, settings)
+    files = pictures_to_score(folder, out, settings.sets)
+    table,refused = evaluate_files(files, folder, out, settings)
+    if refused: raise PictureError(f'{len(files)-len(refused)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
+    return table
