@@ -4,24 +4,23 @@ from dataclasses import asdict
 import numpy as np, pandas as pd, pytest, torch
 from fastai.callback.core import Callback
 from scipy import stats
-from lbp_inpaint.evidence import ablation
-from lbp_inpaint.evidence.ablation import STUDIES, Arm, Living, ablate, find_study, paired_interval, study_text
+from lbp_inpaint.evidence.ablation import STUDIES, Arm, PeakMemory, Study, ablate, arm_fill, fit_arm, make_study, study_arms, study_text
+from lbp_inpaint.evidence.scores import paired_interval
 from lbp_inpaint.cli import main
 from lbp_inpaint.core import composite
-from lbp_inpaint.errors import InpaintError
+from lbp_inpaint.errors import InpaintError, Stopped, UsageError
 from lbp_inpaint.nets.build import build_net
 from lbp_inpaint.nets.weights import load_net, save_net
-from lbp_inpaint.errors import Stopped
 from lbp_inpaint.metrics import psnr
+from lbp_inpaint.settings import AblateSettings
 
 SHORT = dict(seeds=1, nf=1, n_lbp=2, n_joint=2, pictures=1, holes=['centre'], device='cpu')
 ARMS = {f'{study}: {name}':(study,name) for study,arms in STUDIES.items() for name in arms}
 UNIQUE = {json.dumps(asdict(STUDIES[s][a])):k for k,(s,a) in reversed(ARMS.items())}.values()
 
 def setup(study, folder, out, **more):
-    given = dict(budget='tiny', arms=None, plain=False, precision='fp32', pretrained=None, vgg=None, workers=0) | SHORT | more
-    s = ablation._study(study, folder, out, **given)
-    ablation._open(s)
+    s = make_study(study, folder, out, AblateSettings(**SHORT | more))
+    s.claim_folder()
     return s
 
 class Witness(Callback):
@@ -36,9 +35,9 @@ class Witness(Callback):
 
 def played(study, name, folder, out, e_lbp=1, e_joint=1, **more):
     s = setup(study, folder, out, **more)
-    learn = ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
+    learn = s.learner(name, 0)
     learn.add_cb(Witness())
-    ablation._fit(learn, s.arms[name], e_lbp, e_joint, s.ground.decay)
+    fit_arm(learn, s.arms[name], e_lbp, e_joint, s.ground.decay)
     return learn,s
 
 @pytest.mark.parametrize('key', UNIQUE)
@@ -48,12 +47,12 @@ def test_every_arm_builds_steps_in_each_phase_saves_and_loads(key, folder, tmp_p
     if arm.weights_of: pytest.skip('has no training of its own')
     learn,s = played(study, name, folder, tmp_path/'out')
     phases = [p for p,*_ in learn.witness.seen]
-    assert set(phases)==({2} if arm.first=='joint' or not arm.guidance.completes else {1,2})
+    assert set(phases)==({2} if arm.joint_from_start or not arm.guidance.completes else {1,2})
     assert learn.witness.moved()=={'g2','d2'} | (set() if arm.frozen or not arm.guidance.completes else {'g1'}) | ({'d1'} if arm.joint.get('lambda_lbp') else set())
-    learn.export_inpainter(s.folder(name, 0))
-    again,item = ablation._weights(name, 0, s),s.buckets['centre'][0]
+    learn.export_inpainter(s.run_folder(name, 0))
+    again,item = s.trained_net(name, 0),s.holed['centre'][0]
     learn.net.eval()
-    for a,b in zip(*(ablation._fill(n, arm, *item, 'cpu') for n in (again,learn.net))): assert torch.equal(a, b)
+    for a,b in zip(*(arm_fill(n, arm, *item) for n in (again,learn.net))): assert torch.equal(a, b)
 
 def test_all_arms_see_the_same_pictures_with_the_same_holes(folder, tmp_path):
     def seen(study, name): return played(study, name, folder, tmp_path/study, 2, 2)[0].witness.seen
@@ -81,12 +80,12 @@ class StopAt(Callback):
 def test_a_study_that_is_stopped_goes_on_to_the_same_numbers(arm, folder, tmp_path, monkeypatch):
     size = dict(arms=[arm], n_lbp=2, n_joint=4)
     quiet('phases', folder, tmp_path/'whole', **size)
-    plain = ablation._learner
+    plain = Study.learner
     for at in ((1,1),(2,1),(2,3)):
         def stopping(*args): learn = plain(*args); learn.add_cb(StopAt(at)); return learn
-        monkeypatch.setattr(ablation, '_learner', stopping)
+        monkeypatch.setattr(Study, 'learner', stopping)
         with pytest.raises(Stopped, match='runs are finished, and the same command goes on'): quiet('phases', folder, tmp_path/'parts', **size)
-    monkeypatch.setattr(ablation, '_learner', plain)
+    monkeypatch.setattr(Study, 'learner', plain)
     quiet('phases', folder, tmp_path/'parts', **size)
     assert records(tmp_path/'parts')==records(tmp_path/'whole')
     assert not list((tmp_path/'parts').rglob('last.safetensors'))
@@ -129,17 +128,17 @@ def test_the_table_is_made_of_the_records(leak):
 def test_records_are_scores_of_the_weights(leak, folder):
     out = leak[1]
     s = setup('leak', folder, out, seeds=3, pictures=2, holes=['centre','20-30'])
-    image,mask,truth = s.buckets['20-30'][1]
+    image,mask,truth = s.holed['20-30'][1]
     with torch.no_grad(): fill = load_net(out/'runs/hole-blind_2')(image[None], mask[None])[1]
     got = json.loads((out/'runs/hole-blind_2/record.json').read_text())['rows'][3]
     assert (got['hole'],got['picture'])==('20-30',1) and np.isclose(got['PSNR dB hole'], psnr(fill, truth[None], mask[None]).item())
 
 def test_the_leak_is_shut_where_the_hole_is_unknown(leak, folder):
     s = setup('leak', folder, leak[1], seeds=3, pictures=2, holes=['centre','20-30'])
-    image,mask,truth = s.buckets['centre'][0]
+    image,mask,truth = s.holed['centre'][0]
     for name,blind in (('hole-blind',True),('leaky',False),('leaky, hole unknown',True),('leaky, honest map',True)):
-        net,other = ablation._weights(name, 0, s),composite(-torch.ones_like(truth), truth, mask)
-        a,b = (ablation._fill(net, s.arms[name], image, mask, t, 'cpu')[1] for t in (truth,other))
+        net,other = s.trained_net(name, 0),composite(-torch.ones_like(truth), truth, mask)
+        a,b = (arm_fill(net, s.arms[name], image, mask, t)[1] for t in (truth,other))
         assert torch.equal(a, b)==blind, name
     assert not [o for o in leak[1].rglob('model.safetensors') if 'unknown' in str(o) or 'honest' in str(o)]
 
@@ -149,6 +148,11 @@ def test_interval_is_students_where_pictures_or_seeds_agree():
     d = np.array([.3,-.1,.5,.2])[:,None].repeat(6, 1)
     want = stats.ttest_1samp(d[:,0], 0).confidence_interval()
     for throws in (d, d.T): assert np.allclose(paired_interval(throws), [d.mean(),want.low,want.high]) # four seeds; four pictures
+
+def test_interval_of_a_vector_is_students_over_pictures(rng):
+    d = rng.normal(.3, 1, 60)
+    want = stats.ttest_1samp(d, 0).confidence_interval()
+    assert np.allclose(paired_interval(d), [d.mean(),want.low,want.high]) and np.isnan(paired_interval(d[:1])[1:]).all()
 
 def test_interval_of_one_seed_is_not_made_up():
     mean,low,high = paired_interval(np.array([[1.,2.]]))
@@ -162,9 +166,9 @@ def test_interval_covers(rng):
             miss += not low<=0<=high
         assert miss<70
 
-def test_living_counts_views_once_and_the_dead_not_at_all():
+def test_peak_memory_counts_views_once_and_the_dead_not_at_all():
     x = torch.zeros(1000, requires_grad=True)
-    with Living() as l:
+    with PeakMemory() as l:
         y = (x*2).view(10,100)[::2] # 4000 bytes
         z = y.clone()               # 2000
         del z
@@ -180,9 +184,9 @@ def told(capsys, code, *args):
     return err[0]
 
 @pytest.mark.parametrize('args,code,words', (
-    (('size','--data','FOLDER'), 1, 'multi-level'), (('attention','--data','FOLDER','--arms','theirs'), 1, 'not itself'), (('attention','--data','FOLDER','--budget','huge'), 1, 'small'),
-    (('attention','--data','nowhere'), 3, 'nowhere'), (('attention','--data','FOLDER','--seeds',0), 1, 'seeds'), (('attention','--data','FOLDER','--n-joint',-1), 1, 'n_joint'),
-    (('attention','--data','FOLDER','--holes','left'), 3, 'left')), ids=str)
+    (('size','--data','FOLDER'), 2, 'multi-level'), (('attention','--data','FOLDER','--arms','theirs'), 2, 'not itself'), (('attention','--data','FOLDER','--budget','huge'), 2, 'small'),
+    (('attention','--data','nowhere'), 3, 'nowhere'), (('attention','--data','FOLDER','--seeds',0), 2, 'seeds'), (('attention','--data','FOLDER','--n-joint',-1), 2, 'n_joint'),
+    (('attention','--data','FOLDER','--holes','left'), 2, 'left')), ids=str)
 def test_mistakes_are_one_sentence_and_cost_nothing(args, code, words, folder, tmp_path, capsys):
     assert words in told(capsys, code, 'ablate', *[folder if o=='FOLDER' else o for o in args], '-o', tmp_path/'out', '--device', 'cpu')
     assert not (tmp_path/'out').exists()
@@ -205,36 +209,35 @@ def test_arms_begin_with_the_weights_given(folder, tmp_path):
     net = build_net(nf=2, hole_value='smooth')
     save_net(net, tmp_path/'weights')
     s = setup('attention', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'), lr=3e-4)
-    assert s.b.nf==2 and s.b.lr==3e-4 and s.settings['pretrained']=='weights'
+    assert s.budget.nf==2 and s.budget.lr==3e-4 and s.noted['pretrained']=='weights'
     for name in ('ours','none','contextual','not itself'):
-        learn = ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
+        learn = s.learner(name, 0)
         for k,v in learn.net.state_dict().items(): assert torch.equal(v, net.state_dict()[k])
         assert learn.lr==3e-4 and learn.net.config.get('attention', 'ours')==STUDIES['attention'][name].net.get('attention', 'ours')
     for name in ('shift','release'):
-        with pytest.raises(InpaintError, match=f'The arm {name} has other layers'): ablation._learner(s.arms[name], 0, s.folder(name, 0), s)
+        with pytest.raises(UsageError, match=f'The arm {name} has other layers'): s.learner(name, 0)
     with pytest.raises(InpaintError, match="pretrained = 'weights', but now pretrained = None"): setup('attention', folder, tmp_path/'out', plain=True, nf=2, lr=3e-4)
 
 def test_arms_keep_the_kind_of_hole_and_map_of_the_weights_given(folder, tmp_path):
     save_net(build_net(nf=2, hole_value='smooth', threshold='ge'), tmp_path/'weights')
     s = setup('leak', folder, tmp_path/'out', pretrained=str(tmp_path/'weights'))
     for name in ('hole-blind','leaky'):
-        config = ablation._learner(s.arms[name], 0, s.folder(name, 0), s).net.config
+        config = s.learner(name, 0).net.config
         assert (config['hole_value'],config['threshold'])==('smooth','ge')
 
 def test_a_resumed_run_does_not_begin_anew(folder, tmp_path):
     net = build_net(nf=2, hole_value='smooth')
     save_net(net, tmp_path/'weights')
     def learner():
-        s = setup('multi-level', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights'))
-        return ablation._learner(s.arms['both'], 0, s.folder('both', 0), s)
+        return setup('multi-level', folder, tmp_path/'out', plain=True, pretrained=str(tmp_path/'weights')).learner('both', 0)
     learn = learner()
-    ablation._fit(learn, STUDIES['multi-level']['both'], 1, 1, .7)
+    fit_arm(learn, STUDIES['multi-level']['both'], 1, 1, .7)
     after = learner().net.state_dict()
     assert all(torch.equal(v, after[k]) for k,v in learn.net.state_dict().items()) and any(not torch.equal(v, after[k]) for k,v in net.state_dict().items())
 
 def test_an_output_among_the_pictures_is_refused(folder, capsys):
     before = sorted(folder.rglob('*'))
-    assert 'another place' in told(capsys, 1, 'ablate', 'leak', '--data', folder, '-o', folder/'out')
+    assert 'another place' in told(capsys, 2, 'ablate', 'leak', '--data', folder, '-o', folder/'out')
     assert sorted(folder.rglob('*'))==before
 
 def test_another_study_in_the_folder_is_refused(leak, folder, tmp_path):
@@ -243,6 +246,18 @@ def test_another_study_in_the_folder_is_refused(leak, folder, tmp_path):
     for study,change in (('phases',{}),('leak',dict(nf=2)),('leak',dict(holes=['centre']))):
         with pytest.raises(InpaintError, match='holds another study'): ablate(study, folder, out, **SHORT | dict(pictures=2, holes=['centre','20-30']) | change)
     assert {o:o.read_bytes() for o in out.rglob('*') if o.is_file()}==before
+
+def test_what_is_noted_of_a_study_has_its_old_names(leak):
+    "So that a study which an earlier version began can be taken up."
+    noted = json.loads((leak[1]/'study.json').read_text())
+    assert list(noted)==['study','data','trained_on','holes','plain','precision','pretrained','vgg','lbp_inpaint','name','nf','bs','n_lbp','n_joint','lr','points','pictures','steps','e_lbp','e_joint']
+    arm = json.loads((leak[1]/'runs/leaky_0/record.json').read_text())['arm']
+    assert arm==dict(net=dict(guidance='leaky lbp'), lbp={}, joint={}, first='lbp', frozen=False, weights_of=None, intact=None)
+
+def test_a_study_of_one_seed_can_be_told_from_its_file(folder, tmp_path):
+    quiet('phases', folder, tmp_path/'out', arms=['G1 frozen'])
+    results = json.loads((tmp_path/'out/results.json').read_text())
+    assert results['table'][0]['low'] is None and '| G1 frozen |' in study_text(results['table'])
 
 def test_a_damaged_record_is_named(leak, folder, tmp_path):
     out = shutil.copytree(leak[1], tmp_path/'out')
@@ -257,4 +272,4 @@ def test_an_arm_that_was_redefined_is_refused(leak, folder, tmp_path, monkeypatc
 def test_on_the_command_line(folder, tmp_path, capsys):
     assert main(['ablate','attention','--data',str(folder),'--arms','none','--holes','centre','--seeds','1','--nf','1','--n-lbp','1','--n-joint','1','--pictures','1','--device','cpu','-o',str(tmp_path/'out')])==0
     said = capsys.readouterr().out
-    assert '2/2 none, seed 0' in said and '| centre | none |' in said and list(find_study('attention', ['none']))==['ours','none']
+    assert '2/2 none, seed 0' in said and '| centre | none |' in said and list(study_arms('attention', ['none']))==['ours','none']

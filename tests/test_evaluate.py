@@ -5,23 +5,24 @@ from pathlib import Path
 import cv2, numpy as np, pandas as pd, pytest, torch
 from PIL import Image
 from scipy.ndimage import map_coordinates
-from scipy.stats import bootstrap
+from scipy import stats
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.restoration import inpaint_biharmonic
 import lbp_inpaint
 from lbp_inpaint.training.card import FACTS, SECTIONS, card_text, check_card, table_text, write_card
 from lbp_inpaint.cli import main
 from lbp_inpaint.core import sample_generator
-from lbp_inpaint.errors import InpaintError, MaskError, PictureError
+from lbp_inpaint.errors import InpaintError, MaskError, PictureError, UsageError
 from lbp_inpaint.image_files import read_image
 from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
-from lbp_inpaint.evidence.evaluate import HOLES, HoledPictures, evaluate
-from lbp_inpaint.evidence.scores import _interval, _lpips_distance, _vgg_distance, gradient_energy
-from lbp_inpaint.nets.generator import InpaintNet
-from lbp_inpaint.nets.weights import read_about, save_net
+from lbp_inpaint.evidence.evaluate import evaluate, evaluate_files
+from lbp_inpaint.evidence.scores import HoledPictures, gradient_energy, lpips_distance, vgg_distance
+from lbp_inpaint.nets.build import InpaintNet
+from lbp_inpaint.nets.weights import save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
+from lbp_inpaint.settings import HOLES, EvaluateSettings
 
 FAST = ['mean','ns']
 
@@ -47,13 +48,13 @@ def weights(tmp_path_factory):
 def whole(pictures, weights, tmp_path_factory):
     "An evaluation of the network and a classical method at 256 pixels"
     out = tmp_path_factory.mktemp('whole')/'out'
-    return out,evaluate(pictures/'a', out, [weights,'mean'], ['centre','20-30'], device='cpu')
+    return out,evaluate(pictures/'a', out, methods=[weights,'mean'], holes=['centre','20-30'], device='cpu')
 
 def rows(out): return [json.loads(o) for o in (out/'values.jsonl').read_text().splitlines()[1:]]
 
 def numbers(out): return {(r['hole'],r['method'],r['picture']):{k:v for k,v in r.items() if k!='seconds'} for r in rows(out)}
 
-def small(folder, out, methods=FAST, holes=('centre','10-20'), **kwargs): return evaluate(folder, out, methods, holes, size=64, device='cpu', **kwargs)
+def small(folder, out, methods=FAST, holes=('centre','10-20'), **kwargs): return evaluate(folder, out, methods=methods, holes=holes, size=64, device='cpu', **kwargs)
 
 # methods
 
@@ -135,6 +136,12 @@ def test_masks_that_do_not_serve(masks, pictures, tmp_path):
     with pytest.raises(MaskError, match='not a folder'): small(pictures, tmp_path/'out', masks=masks/'a.png')
     assert not (tmp_path/'out').exists()
 
+@pytest.mark.parametrize('side', (40,96))
+def test_dealt_and_drawn_holes_are_of_the_same_pictures(side, masks, pictures, tmp_path):
+    Image.open(pictures/'a'/'0.png').resize((side,side)).save(tmp_path/'other.png')
+    drawn,dealt = (HoledPictures([tmp_path/'other.png'], '10-20', 64, masks=o)[0] for o in (None,[masks/'a.png']))
+    assert torch.equal(drawn[2], dealt[2]) and dealt[2].shape==(3,64,64) and not torch.equal(drawn[1], dealt[1])
+
 # numbers
 
 def test_numbers_are_scikit_images(whole, pictures):
@@ -161,17 +168,27 @@ def test_the_table_is_the_mean_over_pictures(whole):
     assert value('tiny', 'gradient').value==pytest.approx(t['gradient hole'].sum()/t['truth gradient hole'].sum()) and value('mean', 'gradient').value==0
     lead = t['PSNR dB picture'].to_numpy()-df[df.method=='mean']['PSNR dB picture'].to_numpy()
     row = value('mean', 'PSNR dB', 'picture')
-    assert row.difference==pytest.approx(lead.mean()) and lead.min()<=row.low<=row.difference<=row.high<=lead.max()
+    want = stats.ttest_1samp(lead, 0).confidence_interval()
+    assert [row.difference,row.low,row.high]==pytest.approx([lead.mean(),want.low,want.high])
+    assert value('tiny', 'SSIM')[['difference','low','high']].tolist()==[0,0,0]
     assert pd.read_csv(out/'table.csv').equals(table) or np.allclose(pd.read_csv(out/'table.csv').value, table.value)
 
-def test_the_interval_is_the_bootstraps(rng):
-    d = rng.normal(.3, 1, 150)
-    want = bootstrap((d,), np.mean, n_resamples=5000, method='percentile').confidence_interval
-    assert np.allclose(_interval(d), want, atol=.03) and _interval(d)==_interval(d)
+def test_of_one_picture_there_is_no_interval(pictures, tmp_path):
+    def no(o): raise ValueError(o)
+    (tmp_path/'one').mkdir(); (tmp_path/'one'/'0.png').write_bytes((pictures/'a'/'0.png').read_bytes())
+    table = small(tmp_path/'one', tmp_path/'out')
+    assert table.low.isna().all() and not table.difference.isna().any()
+    assert json.loads((tmp_path/'out'/'results.json').read_text(), parse_constant=no)['table'][0]['low'] is None
+
+def test_chosen_files_are_scored_as_a_folder_of_them_is(pictures, tmp_path):
+    table = small(pictures/'b', tmp_path/'out')
+    again,refused = evaluate_files(sorted((pictures/'b').glob('*.png')), pictures, tmp_path/'files', EvaluateSettings(methods=FAST, holes=['centre','10-20'], size=64, device='cpu'))
+    assert table.equals(again) and not refused
+    assert [o['file'] for o in json.loads((tmp_path/'files'/'results.json').read_text())['pictures']]==['b/3.png','b/4.png','b/5.png']
 
 @pytest.mark.parametrize('bs,workers', ((2,0),(3,2),(1,1)))
 def test_batches_and_workers_change_no_number(bs, workers, pictures, weights, whole, tmp_path):
-    again = evaluate(pictures/'a', tmp_path/'out', [weights,'mean'], ['centre','20-30'], bs=bs, workers=workers, device='cpu')
+    again = evaluate(pictures/'a', tmp_path/'out', methods=[weights,'mean'], holes=['centre','20-30'], bs=bs, workers=workers, device='cpu')
     for key,row in numbers(whole[0]).items(): assert numbers(tmp_path/'out')[key]=={k:v if isinstance(v, str) else pytest.approx(v, rel=1e-6) for k,v in row.items()}, key
     assert np.allclose(again.value, whole[1].value, rtol=1e-6)
 
@@ -185,7 +202,7 @@ def test_no_method_sees_under_the_hole(pictures, weights, tmp_path, rng):
         levels = np.asarray(Image.open(pictures/'a'/'0.png').resize((256,256))).copy()
         if k: levels[68:188,68:188] = rng.integers(0, 256, (120,120,3))
         (tmp_path/str(k)).mkdir(); Image.fromarray(levels).save(tmp_path/str(k)/'picture.png')
-        evaluate(tmp_path/str(k), tmp_path/f'out{k}', [weights,*CLASSICAL], ['centre'], device='cpu')
+        evaluate(tmp_path/str(k), tmp_path/f'out{k}', methods=[weights,*CLASSICAL], holes=['centre'], device='cpu')
         fills.append(np.asarray(read_image(tmp_path/f'out{k}'/'sheet.png')))
     assert (fills[0][18:,:256]!=fills[1][18:,:256]).any() and (fills[0][:,260:]==fills[1][:,260:]).all()
 
@@ -196,7 +213,7 @@ def test_perceptual_distance(vgg_file, pictures, tmp_path):
     a,b = (torch.rand(3,3,64,64, generator=gen)*2-1 for _ in range(2))
     vgg = VGGFeatures(vgg_file)
     want = torch.stack([PerceptualLoss()(vgg(a[i:i+1]), vgg(b[i:i+1])) for i in range(3)])
-    torch.testing.assert_close(_vgg_distance(vgg_file, 'cpu')(a, b), want)
+    torch.testing.assert_close(vgg_distance(vgg_file, 'cpu')(a, b), want)
 
 def test_lpips_without_a_download(pictures, tmp_path):
     lpips = pytest.importorskip('lpips')
@@ -211,7 +228,7 @@ def test_lpips_without_a_download(pictures, tmp_path):
     for i,lin in zip((1,4,7,9,11), own.lins): # the ReLUs of AlexNet's five convolutions
         fa,fb = (unit(net.features[:i+1](own.scaling_layer(o))) for o in (a,b))
         want = want+lin((fa-fb)**2).mean((1,2,3))
-    torch.testing.assert_close(_lpips_distance(tmp_path/'alexnet.pth', 'cpu')(a, b), want)
+    torch.testing.assert_close(lpips_distance(tmp_path/'alexnet.pth', 'cpu')(a, b), want)
     assert 'LPIPS' in set(small(pictures, tmp_path/'out', lpips=str(tmp_path/'alexnet.pth')).metric)
 
 # records
@@ -263,16 +280,16 @@ def test_a_finished_evaluation_is_not_computed_again_and_can_grow(pictures, tmp_
 def test_other_settings_are_refused_with_both_values(change, said, pictures, tmp_path):
     small(pictures, tmp_path/'out', ['mean'])
     before = {o:o.read_bytes() for o in (tmp_path/'out').iterdir()}
-    with pytest.raises(InpaintError, match=said) as e: evaluate(pictures/change.pop('folder', ''), tmp_path/'out', ['mean'], ['centre'], **{'size':64, **change})
+    with pytest.raises(InpaintError, match=said) as e: evaluate(pictures/change.pop('folder', ''), tmp_path/'out', methods=['mean'], holes=['centre'], **{'size':64, **change})
     assert '. ' not in str(e.value) and {o:o.read_bytes() for o in (tmp_path/'out').iterdir()}==before
 
 def test_other_weights_of_the_same_name_are_refused(whole, pictures, tmp_path):
     save_net(InpaintNet(2), tmp_path/'tiny')
-    with pytest.raises(InpaintError, match='tiny fill .* there and fill .* here'): evaluate(pictures/'a', whole[0], [tmp_path/'tiny'], ['centre'], device='cpu')
+    with pytest.raises(InpaintError, match='tiny fill .* there and fill .* here'): evaluate(pictures/'a', whole[0], methods=[tmp_path/'tiny'], holes=['centre'], device='cpu')
 
 def test_two_folders_of_one_name_are_told_apart(pictures, tmp_path):
     for o in 'ab': save_net(InpaintNet(2), tmp_path/o/'run')
-    table = evaluate(pictures/'a', tmp_path/'out', [tmp_path/'a/run',tmp_path/'b/run'], ['centre'], device='cpu')
+    table = evaluate(pictures/'a', tmp_path/'out', methods=[tmp_path/'a/run',tmp_path/'b/run'], holes=['centre'], device='cpu')
     assert list(table.method.unique())==[str(tmp_path/'a/run'),str(tmp_path/'b/run')]
 
 # mistakes
@@ -291,13 +308,15 @@ def test_mistakes_are_one_sentence(pictures, weights, tmp_path, capsys):
     assert 'not a folder' in one_sentence(capsys, 3, tmp_path/'none', *out, '--methods', 'mean')
     assert 'nowhere is no method' in one_sentence(capsys, 4, pictures, *out, '--methods', 'mean', 'nowhere')
     assert 'model.safetensors is missing' in one_sentence(capsys, 4, pictures, *out, '--methods', tmp_path/'broken')
-    assert 'no holes 50-20' in one_sentence(capsys, 3, pictures, *out, '--methods', 'mean', '--holes', '50-20')
-    assert 'multiple of 256' in one_sentence(capsys, 1, pictures, *out, '--methods', weights, '--size', 128)
+    assert 'no holes 50-20' in one_sentence(capsys, 2, pictures, *out, '--methods', 'mean', '--holes', '50-20')
+    assert 'multiple of 256' in one_sentence(capsys, 2, pictures, *out, '--methods', weights, '--size', 128)
     assert 'no VGG file' in one_sentence(capsys, 4, pictures, *out, '--methods', 'mean', '--vgg', tmp_path/'none.pth')
     assert not (tmp_path/'out').exists()
     (tmp_path/'file').write_text('')
     assert 'cannot be written' in one_sentence(capsys, 1, pictures, '-o', tmp_path/'file', '--methods', 'mean', '--size', 64)
-    assert main(['evaluate', str(pictures), '--device', 'moon', '--methods', str(weights)])!=0
+    assert 'no device moon' in one_sentence(capsys, 2, pictures, *out, '--device', 'moon', '--methods', weights)
+    with pytest.raises(UsageError, match='workers must be a whole number from 0'): small(pictures, tmp_path/'out', workers=-1)
+    with pytest.raises(UsageError, match='did you mean methods'): evaluate(pictures, tmp_path/'out', method=['mean'])
 
 def test_a_damaged_picture_is_left_out_and_named(pictures, tmp_path, capsys):
     for o in ('good','bad'):
