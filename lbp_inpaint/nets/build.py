@@ -49,14 +49,14 @@ class NetSettings(Settings):
     nf:int = setting(64, *at_least(1))   # Width of both generators
     top_t:int = setting(2, *at_least(1)) # T of the spatial attention
     include_self:bool = True             # May a missing cell match itself in the attention?
-    threshold:str = setting(None, *one_of('gt','ge'))   # LBP comparison, see `lbp_codes`; the variant's without it
-    border:str = setting(None, *one_of('zero','wrap'))  # LBP at the picture's border, see `lbp_codes`; the variant's without it
-    hole_value:float = setting(None, _hole_value, "within -1..1, or 'smooth'") # What the hole is filled with before it is completed, [-1,1], or 'smooth' for `smooth_fill`; the variant's without it, which is white, 1, in the paper
-    variant:str = setting('paper', *one_of(*VARIANTS))  # 'paper', or 'release' for what the authors' published code computes
-    attention:str = setting(None, *one_of(*ATTENTIONS)) # Name of the attention, see `make_attention`; the variant's without it
-    layer:int = setting(13, lambda v: v in range(9, 15), 'a whole number from 9 to 14') # Layer of G2 that it sits in, 9 to 14; 13 in the paper
-    guidance:str = setting('lbp', *one_of(*GUIDANCES))  # Name of what G1 completes, see `find_guidance`
-    resize_conv:bool = False             # Double by interpolation and convolution, see `ResizeConv`, where the paper has transposed convolutions?
+    threshold:str = setting(None, *one_of('gt','ge'))   # See `lbp_codes`; the variant's without it
+    border:str = setting(None, *one_of('zero','wrap'))  # See `lbp_codes`; the variant's without it
+    hole_value:float = setting(None, _hole_value, "within -1..1, or 'smooth'") # What G2 sees in the hole, or 'smooth' for `smooth_fill`; the variant's without it
+    variant:str = setting('paper', *one_of(*VARIANTS))  # 'paper', or 'release' for the published code's
+    attention:str = setting(None, *one_of(*ATTENTIONS)) # See `make_attention`; the variant's without it
+    layer:int = setting(13, lambda v: v in range(9, 15), 'a whole number from 9 to 14') # Of G2, where it stands
+    guidance:str = setting('lbp', *one_of(*GUIDANCES))  # What G1 completes, see `find_guidance`
+    resize_conv:bool = False             # Double as `ResizeConv` does, where the paper has transposed convolutions?
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,9 +70,11 @@ def config(self:NetSettings):
     own = VARIANTS[self.variant]
     def chosen(k): return own[k] if getattr(self, k) is None else getattr(self, k)
     usual = dict(attention=own['attention'], layer=13, guidance='lbp', resize_conv=False)
-    found = dict(attention=chosen('attention'), layer=self.layer, guidance=self.guidance, resize_conv=bool(self.resize_conv))
-    return dict(nf=self.nf, top_t=self.top_t, include_self=self.include_self, **{k:chosen(k) for k in ('threshold','border','hole_value')},
-        variant=self.variant, **{k:v for k,v in found.items() if v!=usual[k]})
+    found = dict(attention=chosen('attention'), layer=self.layer, guidance=self.guidance,
+        resize_conv=bool(self.resize_conv))
+    return dict(nf=self.nf, top_t=self.top_t, include_self=self.include_self,
+        **{k:chosen(k) for k in ('threshold','border','hole_value')}, variant=self.variant,
+        **{k:v for k,v in found.items() if v!=usual[k]})
 
 # %% ../../nbs/27_nets.build.ipynb #f96b9096
 class VariantUNet(UNet):

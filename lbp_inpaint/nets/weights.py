@@ -60,9 +60,10 @@ def _opened(file):
         why = str(e).removeprefix('Error while deserializing header: ').splitlines()[0]
         raise ValueError(f'the file is truncated or damaged ({why})') from None
 
+# %% ../../nbs/28_nets.weights.ipynb #25d75ed2
 def read_header(
     file, # A safetensors file
-) -> tuple: # (plain data and checksum of the tensors, both None for a file that `save_tensors` did not write; name -> (type, shape) of the tensors)
+) -> tuple: # (plain data, checksum of the tensors, name -> (type, shape)); the first two None where `save_tensors` did not write it
     "What a file says that it holds, without its numbers; raises `ValueError` saying in a few words what is wrong."
     with _opened(file) as f:
         about,slices = (f.metadata() or {}).get('about'),{k:f.get_slice(k) for k in f.keys()}
@@ -71,7 +72,8 @@ def read_header(
     try:
         words = json.loads(about)
         if json_digest({k:words[k] for k in ('plain','tensors')})!=words['sha256']: raise ValueError
-    except (ValueError, RecursionError, TypeError, KeyError): raise ValueError('the head of the file is not as it was written (its SHA-256 differs)') from None
+    except (ValueError, RecursionError, TypeError, KeyError):
+        raise ValueError('the head of the file is not as it was written (its SHA-256 differs)') from None
     return words['plain'],words['tensors'],tensors
 
 def read_tensors(
@@ -84,11 +86,12 @@ def read_tensors(
 def load_tensors(
     file, # File written by `save_tensors`
 ) -> tuple: # (tensors, plain data)
-    "Read what `save_tensors` wrote; raises `ValueError` saying in a few words what is wrong, where a single bit is, and `OSError` where it cannot be read."
+    "Read what `save_tensors` wrote; raises `ValueError` saying what is wrong, in a few words, or `OSError`."
     plain,digest,_ = read_header(file)
     if digest is None: raise ValueError('the file does not say what it holds')
     tensors = read_tensors(file)
-    if tensors_digest(tensors)!=digest: raise ValueError('the tensors are not as they were written (their SHA-256 differs)')
+    if tensors_digest(tensors)!=digest:
+        raise ValueError('the tensors are not as they were written (their SHA-256 differs)')
     return tensors,plain
 
 # %% ../../nbs/28_nets.weights.ipynb #d8c46192
@@ -121,6 +124,7 @@ def _refuse_file(file):
     what,remedy = (_PICKLED,_CONVERT) if pickled else ('is a file','give the folder that holds it')
     raise WeightsError(f'The weights {file} cannot be used: that {what}; {remedy}.')
 
+# %% ../../nbs/28_nets.weights.ipynb #cf5965e7
 def find_weights(
     source, # Name of weights that ship with the package, as 'small', or a folder; './small' is a folder
 ) -> Path: # Folder of weights
@@ -163,8 +167,10 @@ def _check_kind(file):
     if _is_pickled(head): raise _Unusable(f'model.safetensors {_PICKLED}', _CONVERT)
     if head[8:9]!=b'{':
         what,remedy = identify_file(head, 'weights')
-        raise _Unusable(f'model.safetensors {what}', remedy) if 'known' not in what else _Unusable('model.safetensors is no safetensors file')
-    if 2_000_000<int.from_bytes(head[:8], 'little')<file.stat().st_size: raise _Unusable('the head of model.safetensors is larger than two megabytes')
+        if 'known' in what: raise _Unusable('model.safetensors is no safetensors file')
+        raise _Unusable(f'model.safetensors {what}', remedy)
+    if 2_000_000<int.from_bytes(head[:8], 'little')<file.stat().st_size:
+        raise _Unusable('the head of model.safetensors is larger than two megabytes')
 
 def _read_about(folder):
     "(what is noted with weights of either format, name -> (type, shape) of their tensors)"
@@ -176,14 +182,18 @@ def _read_about(folder):
     if not isinstance(about.get('network'), dict): raise _Unusable('no network is described')
     return about,tensors
 
+# %% ../../nbs/28_nets.weights.ipynb #59ee712a
 def _check_tensors(found, net):
     "Compare names, shapes and types with those of a network"
     wanted = {k:tuple(v.shape) for k,v in net.state_dict().items()}
-    for what,names in (('lacks the tensor',wanted.keys()-found.keys()), ('holds an unexpected tensor',found.keys()-wanted.keys())):
-        if names: raise _Unusable(f'model.safetensors {what} {min(names)!r}' + (f' and {len(names)-1} more' if len(names)>1 else ''))
+    missing,unexpected = wanted.keys()-found.keys(),found.keys()-wanted.keys()
+    for what,names in (('lacks the tensor',missing), ('holds an unexpected tensor',unexpected)):
+        more = f' and {len(names)-1} more' if len(names)>1 else ''
+        if names: raise _Unusable(f'model.safetensors {what} {min(names)!r}{more}')
     for k,shape in wanted.items():
         kind,got = found[k]
-        if got!=shape: raise _Unusable(f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs {list(shape)}')
+        if got!=shape: raise _Unusable(
+            f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs {list(shape)}')
         if kind not in ('F32','F16','BF16'): raise _Unusable(f'the tensor {k!r} has the type {kind}')
 
 # %% ../../nbs/28_nets.weights.ipynb #d88c33b5
@@ -194,11 +204,12 @@ def _usable(folder):
     try: yield
     except _Unusable as e: what,remedy = (*e.args, remedy)[:2]
     except OSError as e: what = f'{Path(e.filename or folder).name} cannot be read ({e.strerror or e})'
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as e: # of torch, of a network's settings
+    except (RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as e: # of torch, of settings
         what = (str(e).splitlines() or [type(e).__name__])[0].rstrip('.:').replace('. ', ', ').replace('; ', ', ')
     else: return
     raise WeightsError(f'The weights in {folder} cannot be used: {what}; {remedy}.')
 
+# %% ../../nbs/28_nets.weights.ipynb #71abc39d
 def load_net(
     folder, # Folder written by `save_net`
 ) -> InpaintNet: # In evaluation mode, on the CPU, float32
@@ -218,8 +229,8 @@ def load_net(
 # %% ../../nbs/28_nets.weights.ipynb #5e038f67
 def read_about(
     folder, # Folder written by `save_net`
-) -> dict: # `format`, `network` (the config), `sha256` (of the tensors), and what else was noted, such as `training`; raises `WeightsError`
-    "What is noted with weights."
+) -> dict: # `format`, `network` (the config), `sha256` (of the tensors), and what else was noted, such as `training`
+    "What is noted with weights; raises `WeightsError`."
     folder = Path(folder)
     with _usable(folder): return {k:v for k,v in _read_about(folder)[0].items() if k not in ('digest','replaces')}
 
