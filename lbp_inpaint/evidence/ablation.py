@@ -52,10 +52,11 @@ class Arm:
     @property
     def guidance(self): return find_guidance(self.net.get('guidance', 'lbp'))
     @property
-    def shown_intact(self): return self.guidance.sees_hole if self.intact is None else self.intact
+    def shown_intact(self): return self.guidance.peeps if self.intact is None else self.intact
     @property
     def noted(self): # as records have had it from the beginning, so that older studies can be taken up
-        return {('first' if k=='joint_from_start' else k):('joint' if v else 'lbp') if k=='joint_from_start' else v for k,v in asdict(self).items()}
+        first = dict(first='joint' if self.joint_from_start else 'lbp')
+        return first | {k:v for k,v in asdict(self).items() if k!='joint_from_start'}
 
 # %% ../../nbs/64_evidence.ablation.ipynb #ebb90c65
 _keep_eq5 = dict(lambda_lbp=1.)
@@ -79,7 +80,8 @@ def study_arms(
     "The arms of a study, and those that they need."
     arms = look_up(name, STUDIES, 'study')
     only = list(arms) if only is None else [only] if isinstance(only, str) else list(only)
-    if unknown := [o for o in only if o not in arms]: raise UsageError(f'The study {name} has no arm {" or ".join(map(repr, unknown))}; its arms are {", ".join(map(repr, arms))}.')
+    if unknown := [o for o in only if o not in arms]: raise UsageError(
+        f'The study {name} has no arm {" or ".join(map(repr, unknown))}; its arms are {", ".join(map(repr, arms))}.')
     needed = {next(iter(arms)), *only, *(arms[o].weights_of for o in only)}
     return {k:v for k,v in arms.items() if k in needed}
 
@@ -148,7 +150,8 @@ class Study:
     @property
     def seeds(self): return range(self.settings.seeds)
     @property
-    def runs(self): return [(arm, seed) for seed in self.seeds for arm in self.arms] # seeds in turn, so that a study that is stopped early has whole seeds to show
+    def runs(self): # in such an order that a study which is stopped early has whole seeds to show
+        return [(arm, seed) for seed in self.seeds for arm in self.arms]
     @property
     def ground(self): return GROUNDS['plain' if self.settings.plain else 'paper']
     @property
@@ -164,7 +167,8 @@ def make_study(
 ) -> Study: # raises `UsageError`, `PictureError` and `WeightsError`
     "Settle all that the runs of a study share; writes nothing."
     arms,out,device = study_arms(name, settings.arms),Path(out),find_device(settings.device)
-    if Path(data).resolve() in (out.resolve(), *out.resolve().parents): raise UsageError(f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; choose another place.')
+    if Path(data).resolve() in (out.resolve(), *out.resolve().parents): raise UsageError(
+        f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; choose another place.')
     start = load_net(find_weights(settings.pretrained)) if settings.pretrained else None
     if start: settings = replace(settings, nf=start.config['nf'])
     dls = InpaintDataLoaders.from_folder(data, device=device)
@@ -179,8 +183,9 @@ def make_study(
 def noted(self:Study):
     "Plain data: all that numbers depend on, beside the arm and the seed"
     s = self.settings
-    return dict(study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes), plain=s.plain, precision=s.precision,
-        pretrained=s.pretrained and Path(s.pretrained).name, vgg=s.vgg and Path(s.vgg).name, lbp_inpaint=lbp_inpaint.__version__, **asdict(self.budget))
+    files = {k:v and Path(v).name for k,v in dict(pretrained=s.pretrained, vgg=s.vgg).items()}
+    return dict(study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes), plain=s.plain,
+        precision=s.precision, **files, lbp_inpaint=lbp_inpaint.__version__, **asdict(self.budget))
 
 @patch
 def run_folder(self:Study, arm, seed):
@@ -221,7 +226,7 @@ def loaders(self:Study,
     seed:int, # Key of what is drawn
 ) -> InpaintDataLoaders: # Training batches, and a few pictures to watch
     "What an arm is trained on."
-    cls,n = IntactPictures if arm.guidance.sees_hole else InpaintDataset,self.budget.steps*self.budget.bs
+    cls,n = IntactPictures if arm.guidance.peeps else InpaintDataset,self.budget.steps*self.budget.bs
     train,watched = cls(self.train, 256, random_mask, seed, True, self.bad),cls(self.test[:4], 256, centre_hole, 0, False, self.bad)
     dl = SomePicturesDL(train, bs=self.budget.bs, shuffle=True, num_workers=self.settings.workers, n=n)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
@@ -234,7 +239,9 @@ def begin_with(
 ):
     "Give `net` the weights of `start`; raises `UsageError` where it has other layers."
     try: net.load_state_dict(start.state_dict())
-    except RuntimeError: raise UsageError(f'The arm {arm} has other layers than the weights given, so it cannot begin with them; leave it out with --arms, or leave --pretrained away.') from None
+    except RuntimeError:
+        raise UsageError(f'The arm {arm} has other layers than the weights given, so it cannot begin with them; '
+            'leave it out with --arms, or leave --pretrained away.') from None
 
 # %% ../../nbs/64_evidence.ablation.ipynb #baec523a
 @patch
@@ -255,13 +262,21 @@ def learner(self:Study,
     set_seed(seed)
     arm,s,run = self.arms[name],self.settings,self.run_folder(name, seed)
     blind = {} if s.vgg or s.budget=='full' else dict(lambda_p=0., lambda_s=0.) # no VGG at hand
-    cbs = [TurnPrecision(s.precision), FiniteSteps(), Checkpoints(run, 5, config=dict(arm=arm.noted, seed=seed, **self.noted), harmless=('study',), best=('picture_psnr','valid_loss'))]
-    learn = inpaint_learner(self.loaders(arm, seed), nf=self.budget.nf, vgg=s.vgg, lr=self.budget.lr, net_kwargs=self.net_config(arm), path=run, cbs=cbs, **blind, **self.ground.losses)
+    config = dict(arm=arm.noted, seed=seed, **self.noted)
+    keep = Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))
+    learn = inpaint_learner(self.loaders(arm, seed), self.budget.nf, vgg=s.vgg, lr=self.budget.lr, net_kwargs=self.net_config(arm),
+        path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep], **blind, **self.ground.losses)
     if self.start: begin_with(learn.net, self.start, name)
     learn.resume(run)
     return learn
 
 # %% ../../nbs/64_evidence.ablation.ipynb #a7ddba6d
+def _loss_weights(learn, names): return {k:getattr(learn.objectives, k) for k in names} # settings
+
+def _change_losses(learn, **changes):
+    "Other weights of losses from now on"
+    for k,v in changes.items(): setattr(learn.objectives, k, v) # settings
+
 def fit_arm(
     learn:InpaintLearner, # Of `Study.learner`
     arm:Arm,
@@ -270,14 +285,14 @@ def fit_arm(
     decay:float=0.,       # As in `fit_phases`
 ):
     "Train both phases of an arm, or what is left of them."
-    game,usual = learn.objectives,learn.objectives.settings
+    usual = _loss_weights(learn, arm.lbp)
     if arm.joint_from_start: e_lbp,e_joint = 0,e_lbp+e_joint
     elif not arm.guidance.completes: learn.position['total'],e_lbp = max(e_lbp, learn.position['total']),0
     with learn.no_bar(), learn.no_logging():
-        game.settings = replace(usual, **arm.lbp)
+        _change_losses(learn, **arm.lbp)
         if e_lbp: learn.fit_phases(e_lbp, 0, decay=decay)
-        if learn.stopped: return
-        game.settings = replace(usual, **arm.joint)
+        if learn.stopping or learn.asked: return
+        _change_losses(learn, **{**usual, **arm.joint})
         if arm.frozen: learn.net.g1.requires_grad_(False)
         if learn.position['phase']==2: learn.phase(True) # taken up in phase 2: its turns with these losses
         learn.fit_phases(0, e_joint, decay=decay)
@@ -358,7 +373,8 @@ def record(self:Study, name, seed):
     if not file.is_file(): return None
     try: record = json.loads(file.read_text(encoding='utf8'))
     except ValueError: raise InpaintError(f'{file} is damaged; remove it, and the same command makes it again.') from None
-    if record['arm']!=self.arms[name].noted: raise InpaintError(f'{file} is of an arm {name!r} that was defined otherwise; choose another folder for this study.')
+    if record['arm']!=self.arms[name].noted: raise InpaintError(
+        f'{file} is of an arm {name!r} that was defined otherwise; choose another folder for this study.')
     return record
 
 # %% ../../nbs/64_evidence.ablation.ipynb #76fd1619
@@ -367,8 +383,10 @@ def train_arm(self:Study, name, seed):
     "Train an arm, or go on with it, and write its weights; raises `Stopped` where it was asked to stop"
     learn = self.learner(name, seed)
     fit_arm(learn, self.arms[name], self.budget.e_lbp, self.budget.e_joint, self.ground.decay)
-    if stop := learn.stopped: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {self.finished} of {len(self.runs)} runs are finished, and the same command goes on from there.', stop)
-    learn.export_inpainter(self.run_folder(name, seed), training=dict(rows=learn.checkpoints.rows, seconds=learn.checkpoints.seconds))
+    if stop := learn.stopping or learn.asked: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {self.finished} of '
+        f'{len(self.runs)} runs are finished, and the same command goes on from there.', stop)
+    keep = learn.checkpoints
+    learn.export_inpainter(self.run_folder(name, seed), training=dict(rows=keep.rows, seconds=keep.seconds))
 
 @patch
 def run(self:Study, name, seed):
@@ -457,8 +475,10 @@ def report(self:Study) -> tuple: # (long table, text for people)
     "Write table, results, curves and sheet."
     records = {o:self.record(*o) for arm in self.arms for seed in self.seeds for o in [(arm,seed)]}
     table,costs = _arm_table(records, self.arms, self.settings.holes),_median_costs(records, self.arms)
-    curves,unlearned = _watched_curves(records, self.arms, self.budget.steps*self.budget.bs),{f'{k} fill':_mean_psnr(CLASSICAL[k], self.holed) for k in ('mean','smooth')}
-    results = dict(settings=self.noted, seeds=len(self.seeds), hardware=hardware(), torch=torch.__version__, unlearned=unlearned, costs=costs, curves=curves, table=table.round(4).to_dict('records'))
+    curves = _watched_curves(records, self.arms, self.budget.steps*self.budget.bs)
+    unlearned = {f'{k} fill':_mean_psnr(CLASSICAL[k], self.holed) for k in ('mean','smooth')}
+    results = dict(settings=self.noted, seeds=len(self.seeds), hardware=hardware(), torch=torch.__version__,
+        unlearned=unlearned, costs=costs, curves=curves, table=table.round(4).to_dict('records'))
     write_file(self.out/'table.csv', table.to_csv(index=False).encode())
     write_file(self.out/'results.json', json_bytes(results))
     fig = study_curves(curves)

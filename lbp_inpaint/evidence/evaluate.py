@@ -72,9 +72,10 @@ def find_method(
     source = name.removesuffix('+detail')
     detail = name[len(source):]
     try: folder = find_weights(source)
-    except WeightsError as e: raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
-    inp = Inpainter.from_pretrained(folder, device, detail=bool(detail))
-    return Method(name, Path(source).resolve().name+detail, f'fill{detail} {read_about(folder)["sha256"][:16]}', inpainter=inp)
+    except WeightsError as e:
+        raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
+    label,id = Path(source).resolve().name+detail,f'fill{detail} {read_about(folder)["sha256"][:16]}'
+    return Method(name, label, id, inpainter=Inpainter.from_pretrained(folder, device, detail=bool(detail)))
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #c7f9ee6a
 _get_opencv = "install it with pip install 'lbp-inpaint[opencv]'"
@@ -93,7 +94,8 @@ def find_methods(
 ) -> list: # `Method`s in order; no two have the same label
     "Methods by their names."
     names = ['small', *classical()] if names is None else list(dict.fromkeys(map(str, names)))
-    if _opencv_missing() and {'telea','ns'} & set(names): raise InpaintError(f'The methods telea and ns need OpenCV, which is not installed; {_get_opencv}, or leave them out.')
+    if _opencv_missing() and {'telea','ns'} & set(names): raise InpaintError(
+        f'The methods telea and ns need OpenCV, which is not installed; {_get_opencv}, or leave them out.')
     found = [find_method(o, device) for o in names]
     labels = [o.label for o in found]
     return [replace(o, label=o.name) if labels.count(o.label)>1 else o for o in found]
@@ -149,7 +151,8 @@ def _earlier_scores(file, conditions, ids):
     if head is None: head,rows = conditions,[]
     differ = [f'{k} {head.get(k)} there and {v} here' for k,v in conditions.items() if head.get(k)!=v]
     differ += [f'{m} {i} there and {ids[m]} here' for m,i in sorted({(r['method'],r['id']) for r in rows}) if ids.get(m, i)!=i]
-    if differ: raise InpaintError(f'{file.parent} holds an evaluation with other settings ({", ".join(differ)}); name another folder, or remove {file.name} there to start anew.')
+    if differ: raise InpaintError(f'{file.parent} holds an evaluation with other settings ({", ".join(differ)}); '
+        f'name another folder, or remove {file.name} there to start anew.')
     write_file(file, ''.join(json.dumps(o)+'\n' for o in [{'settings':conditions}, *rows]).encode())
     return rows
 
@@ -159,14 +162,17 @@ def _all_scores(file, conditions, methods, buckets, numbers, **kwargs):
     rows = _earlier_scores(file, conditions, {m.label:m.id for m in methods})
     done = {(r['method'],r['hole'],r['picture']) for r in rows}
     jobs = [(m, h, [i for i in numbers if (m.label,h,i) not in done]) for h in buckets for m in methods]
-    new = ({'hole':h, 'method':m.label, 'id':m.id, **row} for m,h,todo in jobs if todo for row in method_scores(m, buckets[h], todo, **kwargs))
+    new = ({'hole':h, 'method':m.label, 'id':m.id, **row}
+        for m,h,todo in jobs if todo for row in method_scores(m, buckets[h], todo, **kwargs))
     try:
         with open(file, 'a', encoding='utf8') as f:
             for row in progress_bar(new, total=n) if (n := sum(len(o[2]) for o in jobs)) else ():
                 f.write(json.dumps(row)+'\n')
                 f.flush()
                 rows.append(row)
-    except OSError as e: raise InpaintError(f'{file} cannot be written ({e.strerror or e}); make room and give the command again, what is finished is kept.') from None
+    except OSError as e:
+        raise InpaintError(f'{file} cannot be written ({e.strerror or e}); '
+            'make room and give the command again, what is finished is kept.') from None
     labels = {m.label for m in methods}
     return [r for r in rows if r['method'] in labels and r['hole'] in buckets]
 
@@ -193,7 +199,8 @@ def _picture_results(rows, pictures, buckets):
 
 def _versions():
     "Whatever computed something"
-    return dict(lbp_inpaint=lbp_inpaint.__version__, python=platform.python_version(), **{o:version(o) for o in ('torch','torchvision','numpy','scikit-image','Pillow')})
+    packages = 'torch','torchvision','numpy','scikit-image','Pillow'
+    return dict(lbp_inpaint=lbp_inpaint.__version__, python=platform.python_version(), **{o:version(o) for o in packages})
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #6a1dfbbe
 def _conditions(settings, pictures, dealt):
@@ -231,7 +238,8 @@ def _ready_to_score(settings):
     "(methods, distances), once it is known that they can work"
     device = find_device(settings.device)
     methods = find_methods(settings.methods, device)
-    if settings.size%256 and any(m.inpainter for m in methods): raise UsageError(f'size must be a multiple of 256 where networks fill, but {settings.size} came; without them, 16 and more will do.')
+    if settings.size%256 and any(m.inpainter for m in methods): raise UsageError(
+        f'size must be a multiple of 256 where networks fill, but {settings.size} came; without them, 16 and more will do.')
     makers = dict(VGG=(vgg_distance,settings.vgg), LPIPS=(lpips_distance,settings.lpips))
     return methods,{k:make(file, device) for k,(make,file) in makers.items() if file}
 
@@ -254,11 +262,13 @@ def evaluate_files(
     buckets = {h:HoledPictures(files, h, settings.size, settings.seed, dealt.get(h)) for h in holes}
     pictures,refused = _readable_pictures(files, folder)
     conditions,numbers = _conditions(settings, pictures, dealt),list(pictures)
-    rows = _all_scores(out/'values.jsonl', conditions, methods, buckets, numbers, distances=distances, bs=settings.bs, workers=settings.workers)
+    rows = _all_scores(out/'values.jsonl', conditions, methods, buckets, numbers,
+        distances=distances, bs=settings.bs, workers=settings.workers)
     table = _method_table(rows, [m.label for m in methods], holes)
     shown = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
-    _write_results(out, table, dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused, table=table.to_dict('records'),
-        methods=_method_results(rows, methods), pictures=_picture_results(rows, pictures, buckets)), contact_sheet(shown, [m.columns for m in methods]))
+    results = dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused,
+        table=table.to_dict('records'), methods=_method_results(rows, methods), pictures=_picture_results(rows, pictures, buckets))
+    _write_results(out, table, results, contact_sheet(shown, [m.columns for m in methods]))
     return table,refused
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #4538fc70

@@ -97,7 +97,8 @@ def sets_in(
     wanted = find_recipe(name).sets
     missing = [o for o in wanted if not (Path(folder)/o).is_dir()]
     if len(missing)==len(wanted): return None
-    if missing: raise PictureError(f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; add what is missing, or give a folder with none of its sets, all pictures of which are then trained on.')
+    if missing: raise PictureError(f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; '
+        'add what is missing, or give a folder with none of its sets, all pictures of which are then trained on.')
     return list(wanted)
 
 # %% ../../nbs/63_evidence.recipes.ipynb #093458d9
@@ -117,7 +118,8 @@ def _card_facts(name, sets):
     "What a recipe knows of its weights, trained on `sets`"
     recipe = find_recipe(name)
     if sets==list(recipe.sets): return dict(recipe=name, limits=(*recipe.limits, *recipe.limits_of_sets), licence=LICENCE)
-    return dict(recipe=name, limits=(f'The recipe {name} was made for other pictures than these: how good its weights are here, only the numbers above tell.', *recipe.limits))
+    untried = f'The recipe {name} was made for other pictures than these: how good its weights are here, only the numbers above tell.'
+    return dict(recipe=name, limits=(untried, *recipe.limits))
 
 # %% ../../nbs/63_evidence.recipes.ipynb #b1cde7da
 def train_recipe(
@@ -137,7 +139,8 @@ def train_recipe(
     if sets: files_of(sets, folder)
     if any(TrainSettings.of(**o).needs_vgg for o in recipe.stages): VGGFeatures(vgg)
     held_out = _train_stages(recipe, folder, run, sets, vgg, workers=workers, every=every, minutes=minutes, device=device)
-    table,refused = evaluate_files(held_out, folder, run/'evaluation', EvaluateSettings(methods=[run, *classical()], vgg=vgg, device=device))
-    if refused: warnings.warn(f'{len(refused)} pictures held out could not be read, and were left out of the evaluation: {refused[0]}')
+    settings = EvaluateSettings(methods=[run, *classical()], vgg=vgg, device=device)
+    table,refused = evaluate_files(held_out, folder, run/'evaluation', settings)
+    if refused: warnings.warn(f'{len(refused)} pictures held out could not be read and are not in the evaluation; the first: {refused[0]}')
     if sets==list(recipe.sets): warn_if_far(recipe, table)
     return write_card(run, run/'evaluation', **_card_facts(name, sets))

@@ -41,7 +41,8 @@ class HoledPictures(InpaintDataset):
         masks:list=None, # Mask files to deal out in order; drawn without them
     ):
         self.masks,ratio = masks,hole_range(hole)
-        super().__init__(files, size, (lambda size, gen: irregular_mask(size, ratio, gen)) if ratio and not masks else centre_hole, seed)
+        def drawn(size, generator): return irregular_mask(size, ratio, generator)
+        super().__init__(files, size, drawn if ratio and not masks else centre_hole, seed)
 
     def __getitem__(self, i):
         image,mask,truth = super().__getitem__(i)
@@ -96,12 +97,14 @@ def lpips_distance(
 ): # (fill, truth) `(B,3,H,W)` -> `(B,)`; raises `WeightsError` where the file cannot be used, `InpaintError` without the package lpips
     "LPIPS of each picture by itself."
     try: from lpips import LPIPS
-    except ImportError: raise InpaintError("LPIPS needs the package lpips, which is not installed; install it with pip install 'lbp-inpaint[lpips]', or leave --lpips out.") from None
+    except ImportError: raise InpaintError("LPIPS needs the package lpips, which is not installed; "
+        "install it with pip install 'lbp-inpaint[lpips]', or leave --lpips out.") from None
     net = LPIPS(net='alex', pnet_rand=True, verbose=False) # pnet_rand: it would download otherwise
     try:
         state = torch.load(file, map_location='cpu', weights_only=True)
         net.net.load_state_dict({k:state[f'features.{k.partition(".")[2]}'] for k in net.net.state_dict()})
-    except Exception as e: raise WeightsError(f"{file} is not a file of AlexNet weights ({type(e).__name__}); expected torchvision's alexnet .pth file, or leave --lpips out.") from None
+    except Exception as e: raise WeightsError(f"{file} is not a file of AlexNet weights ({type(e).__name__}); "
+        "expected torchvision's alexnet .pth file, or leave --lpips out.") from None
     net = net.to(device).eval()
     return lambda fill, truth: net(fill.to(device), truth.to(device)).flatten()
 
@@ -137,10 +140,15 @@ def _relative_gradients(df):
     truths = df.groupby('hole')['truth gradient hole'].transform('mean')
     return df.drop(columns='truth gradient hole').assign(**{'gradient hole':df['gradient hole']/truths.clip(lower=1e-6)})
 
+def _seeds_by_pictures(df, metric):
+    "`(seeds,pictures)`"
+    return df.pivot(index='seed', columns='picture', values=metric).to_numpy()
+
 def _compared(v, first, seeds):
     "Numbers of one line; `v` and `first` are `(seeds,pictures)`"
     spread = v.mean(1).std(ddof=1) if len(v)>1 else float('nan')
-    return dict(mean=v.mean(), spread=spread, **dict(zip(('difference','low','high'), paired_interval(v-first if seeds else (v-first)[0]))), pictures=v.shape[1])
+    difference,low,high = paired_interval(v-first if seeds else (v-first)[0])
+    return dict(mean=v.mean(), spread=spread, difference=difference, low=low, high=high, pictures=v.shape[1])
 
 def score_table(
     rows:list, # Dicts of 'hole', 'picture', 'seed' where there are seeds, what is called `by`, and the numbers of `measure`
@@ -153,7 +161,7 @@ def score_table(
     if not (seeds := 'seed' in df): df['seed'] = 0
     for hole in holes:
         for k in [o for o in df if o.endswith((' picture',' hole'))]:
-            at = {o:df[(df.hole==hole) & (df[by]==o)].pivot(index='seed', columns='picture', values=k).to_numpy() for o in names}
+            at = {o:_seeds_by_pictures(df[(df.hole==hole) & (df[by]==o)], k) for o in names}
             metric,over = k.rsplit(' ', 1)
             res += [{'hole':hole, by:o, 'metric':metric, 'over':over, **_compared(v, at[names[0]], seeds)} for o,v in at.items()]
     return pd.DataFrame(res)
