@@ -52,7 +52,7 @@ class Arm:
     @property
     def guidance(self): return find_guidance(self.net.get('guidance', 'lbp'))
     @property
-    def shown_intact(self): return self.guidance.peeps if self.intact is None else self.intact
+    def shown_intact(self): return self.guidance.sees_hole if self.intact is None else self.intact
     @property
     def noted(self): # as records have had it from the beginning, so that older studies can be taken up
         first = dict(first='joint' if self.joint_from_start else 'lbp')
@@ -226,7 +226,7 @@ def loaders(self:Study,
     seed:int, # Key of what is drawn
 ) -> InpaintDataLoaders: # Training batches, and a few pictures to watch
     "What an arm is trained on."
-    cls,n = IntactPictures if arm.guidance.peeps else InpaintDataset,self.budget.steps*self.budget.bs
+    cls,n = IntactPictures if arm.guidance.sees_hole else InpaintDataset,self.budget.steps*self.budget.bs
     train,watched = cls(self.train, 256, random_mask, seed, True, self.bad),cls(self.test[:4], 256, centre_hole, 0, False, self.bad)
     dl = SomePicturesDL(train, bs=self.budget.bs, shuffle=True, num_workers=self.settings.workers, n=n)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
@@ -264,19 +264,13 @@ def learner(self:Study,
     blind = {} if s.vgg or s.budget=='full' else dict(lambda_p=0., lambda_s=0.) # no VGG at hand
     config = dict(arm=arm.noted, seed=seed, **self.noted)
     keep = Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))
-    learn = inpaint_learner(self.loaders(arm, seed), self.budget.nf, vgg=s.vgg, lr=self.budget.lr, net_kwargs=self.net_config(arm),
+    learn = inpaint_learner(self.loaders(arm, seed), nf=self.budget.nf, vgg=s.vgg, lr=self.budget.lr, net_kwargs=self.net_config(arm),
         path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep], **blind, **self.ground.losses)
     if self.start: begin_with(learn.net, self.start, name)
     learn.resume(run)
     return learn
 
 # %% ../../nbs/64_evidence.ablation.ipynb #a7ddba6d
-def _loss_weights(learn, names): return {k:getattr(learn.objectives, k) for k in names} # settings
-
-def _change_losses(learn, **changes):
-    "Other weights of losses from now on"
-    for k,v in changes.items(): setattr(learn.objectives, k, v) # settings
-
 def fit_arm(
     learn:InpaintLearner, # Of `Study.learner`
     arm:Arm,
@@ -285,14 +279,14 @@ def fit_arm(
     decay:float=0.,       # As in `fit_phases`
 ):
     "Train both phases of an arm, or what is left of them."
-    usual = _loss_weights(learn, arm.lbp)
+    game,usual = learn.objectives,learn.objectives.settings
     if arm.joint_from_start: e_lbp,e_joint = 0,e_lbp+e_joint
     elif not arm.guidance.completes: learn.position['total'],e_lbp = max(e_lbp, learn.position['total']),0
     with learn.no_bar(), learn.no_logging():
-        _change_losses(learn, **arm.lbp)
+        game.settings = replace(usual, **arm.lbp)
         if e_lbp: learn.fit_phases(e_lbp, 0, decay=decay)
-        if learn.stopping or learn.asked: return
-        _change_losses(learn, **{**usual, **arm.joint})
+        if learn.stopped: return
+        game.settings = replace(usual, **arm.joint)
         if arm.frozen: learn.net.g1.requires_grad_(False)
         if learn.position['phase']==2: learn.phase(True) # taken up in phase 2: its turns with these losses
         learn.fit_phases(0, e_joint, decay=decay)
@@ -383,7 +377,7 @@ def train_arm(self:Study, name, seed):
     "Train an arm, or go on with it, and write its weights; raises `Stopped` where it was asked to stop"
     learn = self.learner(name, seed)
     fit_arm(learn, self.arms[name], self.budget.e_lbp, self.budget.e_joint, self.ground.decay)
-    if stop := learn.stopping or learn.asked: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {self.finished} of '
+    if stop := learn.stopped: raise Stopped(f'Stopped in arm {name!r}, seed {seed}; {self.finished} of '
         f'{len(self.runs)} runs are finished, and the same command goes on from there.', stop)
     keep = learn.checkpoints
     learn.export_inpainter(self.run_folder(name, seed), training=dict(rows=keep.rows, seconds=keep.seconds))
