@@ -69,16 +69,17 @@ class Links:
     "Links from one page: its own names come before those of other pages, and a method's bare name means one of this page's methods."
     def __init__(self, page):
         self.page,self.names,self.others = page,{},NbdevLookup()
-        all_ = sorted(symbols().values(), key=lambda o: o.page!=page)
-        for o in all_: self.names.setdefault(o.name or o.module, o)
-        for o in all_:
-            if o.name: self.names.setdefault(f'{o.module}.{o.name}', o)
-            if o.name and o.page==page: self.names.setdefault(o.name.rpartition('.')[2], o)
+        own = [o for o in symbols().values() if o.page==page and o.name]
+        keys = [(o.name, o) for o in own]+[(o.name.rpartition('.')[2], o) for o in own]
+        for o in symbols().values(): keys += [(o.name, o), (f'{o.module}.{o.name}', o)] if o.name else [(o.module, o)]
+        for k,o in keys: self.names.setdefault(k, o)
 
     def url(self, name, others):
         "Where `name` leads, to another library's page as well where `others`; or None"
-        found = self.names.get(name) or self.names.get(name.rpartition('.')[0]) if name.rpartition('.')[2][:1]!='_' or '__' in name else None
-        if found: return (relpath(found.page, dirname(self.page) or '.') if found.page!=self.page else '') + (f'#{anchor(found)}' if found.name else '')
+        found = self.names.get(name) or self.names.get(name.rpartition('.')[0]) # a method that says nothing: its class
+        if found:
+            page = relpath(found.page, dirname(self.page) or '.') if found.page!=self.page or not found.name else ''
+            return f'{page}#{anchor(found)}' if found.name else page
         url = self.others.doc(name) if others else None
         return url if url and not url.startswith(get_config().doc_url) else None
 

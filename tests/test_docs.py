@@ -10,7 +10,7 @@ from fastcore.nbio import read_nb, nb_frontmatter
 from nbdev.config import get_config
 from check_site import check
 from make_readme import make_readme
-from pages import slug
+from pages import Links, describe_images, entry, parameters, slug, symbols
 from project import ROOT, copy_project, project_files
 
 NOTEBOOKS = [p for p in project_files() if p.suffix=='.ipynb']
@@ -130,9 +130,10 @@ def modules(pages): return {name:m[1] for p in NOTEBOOKS if (m := re.search(r'de
     for name in pages if p.relative_to('nbs').as_posix()==name}
 
 def test_every_public_name_has_its_entry(pages):
-    missing = []
+    missing,everywhere = [],{o for nb in pages.values() for o in anchors(nb)}
     for name,module in modules(pages).items():
-        found,module = anchors(pages[name]),import_module(f'lbp_inpaint.{module}')
+        found = everywhere if module=='all' else anchors(pages[name]) # `all` hands on what other pages explain
+        module = import_module(f'lbp_inpaint.{module}')
         for o in module.__all__:
             obj = getattr(module, o)
             members = [f'{o}.{k}' for k,v in vars(obj).items() if isinstance(obj, type) and getattr(v, '__module__', '')==module.__name__
@@ -171,8 +172,42 @@ def test_lines_fit(pages):
         for o in c.source.splitlines() if len(o)>LONGEST and not o.startswith('#|')]
     assert not long, f'lines of more than {LONGEST} characters: {long}'
 
+def page_in(module): return next(o.page for o in symbols().values() if o.module==module)
+
 def test_names_lead_to_their_page(pages):
-    assert '[`InpaintNet`](nets.generator.html#inpaintnet)' in ''.join(map(markdown, pages.values()))
+    from lbp_inpaint.nets.build import InpaintNet
+    page = page_in(InpaintNet.__module__)
+    links = Links('tutorials/tour.html')
+    assert links.line('an `InpaintNet` here')==f'an [`InpaintNet`](../{page}#inpaintnet) here'
+    assert links.line('`Learner`')=='[`Learner`](https://docs.fast.ai/learner.html#learner)' # fastai's
+    for o in ('`requires_grad`', '`nobody`', '[the `InpaintNet`](x.html)', '`lbp-inpaint`'): assert links.line(o)==o
+    text = '## `InpaintNet`\n\n```python\n`InpaintNet`\n```\n'
+    assert links.text(text)==text.rstrip('\n')
+    assert Links(page).line('`InpaintNet`')=='[`InpaintNet`](#inpaintnet)'
+    assert any(page in o for o in map(markdown, pages.values()))
+
+def test_a_method_by_its_bare_name_is_one_of_the_page():
+    assert Links(page_in('lbp_inpaint.filling.inpainter')).line('`fill`')=='[`fill`](#inpainter.fill)'
+    assert '#fill)' in Links(page_in('lbp_inpaint.filling.folders')).line('`fill`')
+
+def test_what_an_entry_says():
+    from lbp_inpaint.settings import FillSettings, TrainSettings
+    from lbp_inpaint.training.command import train
+    from lbp_inpaint.training.watch import GameWatch
+    rows = {o[0]:o for o in parameters(train)}
+    assert rows['lambda_m'][1:3]==('float','0.01') and 'Eq. 2' in rows['lambda_m'][3] # a setting's note, from the dataclass
+    assert 'lambda_m' not in [o[0] for o in parameters(TrainSettings)] and 'bs' in [o[0] for o in parameters(TrainSettings)]
+    assert not [o for o in parameters(GameWatch) if o[0].startswith(('after_','before_'))] # fastai's hooks
+    said = entry(symbols()['lbp_inpaint.settings','FillSettings'], Links('settings.html'))
+    assert said.startswith('### `FillSettings` {#fillsettings}') and 'And the fields of [`MaskSettings`](#masksettings)' in said
+    assert '| `overwrite` | `bool` | `False` | Replace results' in said and FillSettings.__doc__ in said
+    short = entry(symbols()['lbp_inpaint.settings','FillSettings'], Links('settings.html'), full=False)
+    assert '|' not in short and FillSettings.__doc__ in short # the source says it
+    assert ') -> ' not in said and 'settings.py#L' in said
+
+def test_images_are_described_for_those_who_do_not_see_them():
+    assert describe_images('![A `cat`, "asleep"](a.jpg)')=='![A `cat`, "asleep"](a.jpg){fig-alt="A cat, \'asleep\'"}'
+    assert describe_images('![A cat](a.jpg){fig-alt="A dog"}')=='![A cat](a.jpg){fig-alt="A dog"}'
 
 # ---- The site around the pages
 
