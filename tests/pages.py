@@ -199,11 +199,11 @@ class Page(Processor):
         self.links = Links(page_of(self.path))
         name = next((o.directives_['default_exp'] for o in self.nb.cells if 'default_exp' in o.directives_), None)
         self.module = name and f'{config.lib_path.name}.{name}'
-        self.entries = []
+        self.entries,origin = [],self.origin()
         self.nb.cells = [o for c in self.nb.cells for o in self.pieces(c)]
         for o in self.nb.cells:
             if o.cell_type=='markdown': o.source = self.apart(o.source)
-        self.nb.cells.insert(next((i+1 for i,o in enumerate(self.nb.cells) if o.cell_type=='raw'), 0), mk_cell(self.origin(), 'markdown'))
+        self.nb.cells.insert(next((i+1 for i,o in enumerate(self.nb.cells) if o.cell_type=='raw'), 0), mk_cell(origin, 'markdown'))
 
     def apart(self, markdown):
         "A heading `## PSNR` would have the identifier of the entry of `psnr`; it gets one of its own."

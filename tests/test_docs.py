@@ -6,11 +6,12 @@ from posixpath import normpath
 from types import FunctionType
 from urllib.parse import unquote
 import pytest, yaml
-from fastcore.nbio import read_nb, nb_frontmatter
+from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
 from check_site import check
 from make_readme import make_readme
-from pages import Links, describe_images, entry, parameters, slug, symbols
+from nbdev.process import NBProcessor
+from pages import Links, Page, describe_images, entry, parameters, slug, symbols
 from project import ROOT, copy_project, project_files
 
 NOTEBOOKS = [p for p in project_files() if p.suffix=='.ipynb']
@@ -204,6 +205,21 @@ def test_what_an_entry_says():
     short = entry(symbols()['lbp_inpaint.settings','FillSettings'], Links('settings.html'), full=False)
     assert '|' not in short and FillSettings.__doc__ in short # the source says it
     assert ') -> ' not in said and 'settings.py#L' in said
+
+def test_a_page_says_where_it_comes_from(pages):
+    for name,nb in pages.items(): assert f'/blob/main/nbs/{name})' in markdown(nb), name
+    assert '[module](https://github.com/lbp-inpaint/lbp-inpaint/blob/main/lbp_inpaint/nets/attention.py)' in markdown(next(nb for name,nb in pages.items() if 'nets.attention.' in name))
+
+def test_page_of_a_notebook():
+    "A hidden installation makes a link to Colab; a directive in prose is obeyed and gone; the author's own fold stands."
+    cells = [('markdown','# Tour\n\n> Ten minutes'), ('code','#| hide\n%pip install lbp-inpaint'), ('markdown','#| export\nThe whole of it.\n\n## `Tour`'),
+        ('code','#| exports\n#| code-fold: true\ndef _f(): return 1')]
+    nb = dict2nb(dict(cells=[dict(cell_type=k, source=o, metadata={}, outputs=[], id=str(i)) for i,(k,o) in enumerate(cells)], metadata={}, nbformat=4, nbformat_minor=5))
+    nb.path_ = ROOT/'nbs/tutorials/tour.ipynb'
+    NBProcessor(nb=nb, procs=[Page], rm_directives='quarto').process()
+    origin,title,prose,code = [o.source for o in nb.cells]
+    assert 'colab.research.google.com/github/lbp-inpaint/lbp-inpaint/blob/main/nbs/tutorials/tour.ipynb)' in origin
+    assert prose=='The whole of it.\n\n## `Tour`' and code=='#| code-fold: true\ndef _f(): return 1'
 
 def test_images_are_described_for_those_who_do_not_see_them():
     assert describe_images('![A `cat`, "asleep"](a.jpg)')=='![A `cat`, "asleep"](a.jpg){fig-alt="A cat, \'asleep\'"}'
