@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import pytest, yaml
 from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
+from nbdev.process import NBProcessor
 from check_site import check
 from make_readme import make_readme
-from nbdev.process import NBProcessor
 from pages import Links, Page, describe_images, entry, parameters, slug, symbols
 from project import ROOT, copy_project, project_files
 
