@@ -193,17 +193,21 @@ def describe_images(markdown):
 
 class Page(Processor):
     "Exported cells become entries with their source; names become links, images are described, and a page says where it comes from."
+    def __init__(self, nb):
+        super().__init__(nb)
+        self.installs = any(re.search(r'^[%!] ?pip install', o.source, flags=re.MULTILINE) for o in nb.cells if o.cell_type=='code') # hidden cells go before `begin`
+
     def begin(self):
         config = get_config()
         self.path = Path(self.nb.path_).resolve().relative_to(config.nbs_path.resolve())
         self.links = Links(page_of(self.path))
         name = next((o.directives_['default_exp'] for o in self.nb.cells if 'default_exp' in o.directives_), None)
         self.module = name and f'{config.lib_path.name}.{name}'
-        self.entries,origin = [],self.origin()
+        self.entries = []
         self.nb.cells = [o for c in self.nb.cells for o in self.pieces(c)]
         for o in self.nb.cells:
             if o.cell_type=='markdown': o.source = self.apart(o.source)
-        self.nb.cells.insert(next((i+1 for i,o in enumerate(self.nb.cells) if o.cell_type=='raw'), 0), mk_cell(origin, 'markdown'))
+        self.nb.cells.insert(next((i+1 for i,o in enumerate(self.nb.cells) if o.cell_type=='raw'), 0), mk_cell(self.origin(), 'markdown'))
 
     def apart(self, markdown):
         "A heading `## PSNR` would have the identifier of the entry of `psnr`; it gets one of its own."
@@ -215,8 +219,7 @@ class Page(Processor):
         file = f'{get_config().nbs_path.name}/{self.path.as_posix()}'
         links = [f'[notebook]({github()}{file})']
         if self.module: links.append(f'[module]({github()}{symbols()[self.module,None].file})')
-        if any(re.search(r'^[%!] ?pip install', o.source, flags=re.MULTILINE) for o in self.nb.cells if o.cell_type=='code'):
-            links.append(f'[open in Colab]({github().replace("github.com", "colab.research.google.com/github")}{file})')
+        if self.installs: links.append(f'[open in Colab]({github().replace("github.com", "colab.research.google.com/github")}{file})')
         return '::: {.page-links}\n'+' · '.join(links)+'\n:::'
 
     def pieces(self, cell):

@@ -9,6 +9,7 @@ import pytest, yaml
 from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
+from nbdev.processors import hide_
 from check_site import check
 from make_readme import make_readme
 from pages import Links, Page, describe_images, entry, parameters, slug, symbols
@@ -216,7 +217,7 @@ def test_page_of_a_notebook():
         ('code','#| exports\n#| code-fold: true\ndef _f(): return 1')]
     nb = dict2nb(dict(cells=[dict(cell_type=k, source=o, metadata={}, outputs=[], id=str(i)) for i,(k,o) in enumerate(cells)], metadata={}, nbformat=4, nbformat_minor=5))
     nb.path_ = ROOT/'nbs/tutorials/tour.ipynb'
-    NBProcessor(nb=nb, procs=[Page], rm_directives='quarto').process()
+    NBProcessor(nb=nb, procs=[hide_, Page], rm_directives='quarto').process()
     origin,title,prose,code = [o.source for o in nb.cells]
     assert 'colab.research.google.com/github/lbp-inpaint/lbp-inpaint/blob/main/nbs/tutorials/tour.ipynb)' in origin
     assert prose=='The whole of it.\n\n## `Tour`' and code=='#| code-fold: true\ndef _f(): return 1'
