@@ -6,7 +6,7 @@ nbdev is a tool of ours and no part of the package, so this stands beside the te
 import ast, inspect, re
 from collections import namedtuple
 from dataclasses import MISSING, fields, is_dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import import_module
 from pathlib import Path
 from posixpath import dirname, relpath
@@ -101,10 +101,9 @@ class Links:
 # ---- What a symbol takes
 
 def find(symbol):
-    "The object itself; the function behind a property"
     res = import_module(symbol.module)
     for part in symbol.name.split('.'): res = getattr(res, part)
-    return res.fget if isinstance(res, property) else res
+    return res
 
 def constructor(cls):
     "What the parameters of a class are read from; None where another library wrote it"
@@ -168,11 +167,13 @@ def bases(cls):
 def entry(symbol, links, full=True, level=3):
     "Heading, link to the source, what it does; and where the source is not in sight, what it takes."
     obj = find(symbol)
+    as_value = isinstance(obj, (property, cached_property))
+    if as_value: obj = obj.fget if isinstance(obj, property) else obj.func
     own = obj.__dict__.get('__doc__') if inspect.isclass(obj) else getattr(obj, '__doc__', None)
     if inspect.isclass(obj) and own and own.startswith(f'{obj.__name__}('): own = None # Python's, for a dataclass
     documented = inspect.isclass(obj) or inspect.isroutine(obj)
     rows = parameters(obj) if full and documented else []
-    usage = call(symbol.name, rows) if full and documented and not is_dataclass(obj) and (rows or not inspect.isclass(obj)) else ''
+    usage = call(symbol.name, rows) if full and documented and not as_value and not is_dataclass(obj) and (rows or not inspect.isclass(obj)) else ''
     if full and symbol.text and len(symbol.text)<=100: usage = f'```python\n{symbol.text}\n```'
     parts = [f'{"#"*level} `{symbol.name}` {{#{anchor(symbol)}}}', f'::: {{.source-link}}\n[source]({source_url(symbol)})\n:::',
         usage, links.text(inspect.cleandoc(own)) if documented and own else '', table(rows, links), links.line(bases(obj)) if full and inspect.isclass(obj) else '']
@@ -230,7 +231,8 @@ class Page(Processor):
         if cell.cell_type!='code' or not EXPORTS & cell.directives_.keys(): return [] if {'default_exp','hide'} & cell.directives_.keys() else [cell]
         trees = cell.parsed_() or []
         found = [symbols()[self.module,name] for t in trees for name,*_ in defined(t) if (self.module,name) in symbols()]
-        shown = 'exports' in cell.directives_ or not any(isinstance(o, DEFS) for o in trees) and any(map(assigned, trees)) # constants explain themselves
+        constants = any(map(assigned, trees)) and not any(isinstance(o, DEFS) for o in trees) # these explain themselves
+        shown = ('exports' in cell.directives_ or constants) and cell.directives_.get('code-fold')!='true'
         inner = [o for o in found if '.' in o.name and any(o.name.startswith(f'{t.name}.') for t in trees if isinstance(t, ast.ClassDef))]
         self.entries += [anchor(o) for o in found]
         before = [mk_cell(entry(o, self.links, not shown), 'markdown') for o in found if o not in inner]
