@@ -34,13 +34,14 @@ reliability: $(VENV)/dev.stamp ## Attack training at full size: kills, full disk
 readme: $(VENV)/dev.stamp ## Write README.md from nbs/index.ipynb
 	$(BIN)/python tests/make_readme.py
 
-docs: ## Build the documentation site in _docs (needs Quarto)
+docs: ## Build the documentation site in _docs and check it (needs Quarto)
 	@command -v quarto >/dev/null || { echo 'make docs needs Quarto: get it from https://quarto.org/docs/get-started/ and run make docs again.' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV)/dev.stamp
-	$(BIN)/nbdev-docs
+	PYTHONPATH=tests $(BIN)/nbdev-docs
+	$(BIN)/python tests/check_site.py _docs
 
 clean: ## Remove what these commands made, .venv included
-	rm -rf $(VENV) build dist *.egg-info _proc _docs demo.png .pytest_cache nbs/nbdev.yml nbs/sidebar.yml
+	rm -rf $(VENV) build dist *.egg-info _proc _docs demo.png .pytest_cache nbs/nbdev.yml
 	find lbp_inpaint tests nbs -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/made.stamp:

@@ -45,7 +45,8 @@ def make_readme():
     parts = [f'<!-- Written by `make readme` from {SOURCE}: edit that file, not this one. -->']
     for cell in read_nb(ROOT/SOURCE).cells:
         d = cell.directives
-        if cell.cell_type=='raw' or not cell.source or d.keys() & {'hide','export','exporti','default_exp'} or d.get('include')=='false': continue
+        if cell.cell_type=='raw' or not cell.source or d.keys() & {'hide','default_exp'} or d.get('include')=='false': continue
+        if cell.cell_type=='code' and d.keys() & {'export','exporti'}: continue # exported prose is the package's docstring, and stays here
         parts += [_markdown(cell.source)] if cell.cell_type=='markdown' else _code(cell)
     return '\n\n'.join(filter(None, parts))+'\n'
 
