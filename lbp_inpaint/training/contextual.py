@@ -47,7 +47,7 @@ def spatial_discount(
     "How much the true pixel counts."
     return gamma**hole_distance(mask)
 
-# %% ../../nbs/56_training.contextual.ipynb #b3b8e2bd
+# %% ../../nbs/56_training.contextual.ipynb #6ac127b9
 class GradientPenalty(nn.Module):
     "How far a critic's slope is from 1 between real and completed pictures, in the hole."
     def forward(self,
@@ -64,7 +64,7 @@ class GradientPenalty(nn.Module):
             length = ((slope*mask).square().flatten(1).sum(1)+1e-12).sqrt()
             return (length-1).square().mean()
 
-# %% ../../nbs/56_training.contextual.ipynb #be1fe7d8
+# %% ../../nbs/56_training.contextual.ipynb #8243c9d6
 def global_critic(
     size:int=256, # Side of the pictures, a multiple of 16
     nf:int=64,    # Width: filters of the first convolution
@@ -75,7 +75,7 @@ def window_critic(
     nf:int=64,    # Width: filters of the first convolution
 ): return Discriminator(3, (nf,2*nf,4*nf,8*nf), last_act=True, dense=size//16)
 
-# %% ../../nbs/56_training.contextual.ipynb #f9dd05b2
+# %% ../../nbs/56_training.contextual.ipynb #88f540c6
 class TwoStageObjectives:
     "What training CA and training GC have in common: one phase, whose number is that of the paper's phase of painting."
     phases = 2,
@@ -96,7 +96,7 @@ class TwoStageObjectives:
 
     def watch(self, pred, truth, mask): self.signs['spread'] = hole_variance(pred.fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
 
-# %% ../../nbs/56_training.contextual.ipynb #f7ab3035
+# %% ../../nbs/56_training.contextual.ipynb #d6cd8e7c
 class ContextualObjectives(TwoStageObjectives):
     "Predictions and losses of CA."
     lr,betas = 1e-4,(.5,.9) # of Adam
@@ -118,7 +118,7 @@ class ContextualObjectives(TwoStageObjectives):
 
     def windows(self, mask, *images): return hole_crops(mask, self.size//2, mask, *images)
 
-# %% ../../nbs/56_training.contextual.ipynb #96c8d5d3
+# %% ../../nbs/56_training.contextual.ipynb #cc868ae8
 @patch
 def critic_terms(self:ContextualObjectives, pred, image, mask, truth):
     "Both critics, real and completed in one batch."
@@ -141,7 +141,7 @@ def generator_terms(self:ContextualObjectives, pred, image, mask, truth):
     if self.lambda_a: terms['a'] = -self.lambda_a*(self.dg(pred.fill)+self.dl(fill)).float().mean()
     return terms
 
-# %% ../../nbs/56_training.contextual.ipynb #76cf8d47
+# %% ../../nbs/56_training.contextual.ipynb #2b71e314
 @patch
 def turns(self:ContextualObjectives,
     phase:int, # 2
