@@ -91,8 +91,13 @@ def narrow(
     shapes = zip((ni,*widths), widths, (5,3,3,3,3,3), (1,2,1,2,1,1), (nn.ELU,)*5+(act,))
     return nn.Sequential(*(layer(a, b, k, s, act=f) for a,b,k,s,f in shapes))
 
-# %% ../../nbs/24_nets.contextual.ipynb #a718adf1
-def dilated(layer, n): return nn.Sequential(*(layer(n, n, dilation=d) for d in (2,4,8,16)))
+# %% ../../nbs/24_nets.contextual.ipynb #3fdc612d
+def dilated(
+    layer, # As `elu_layer`
+    n:int, # Channels in and out
+) -> nn.Sequential: # `(B,n,h,w)` -> the same shape
+    "Four layers that widen the view: every second, fourth, eighth, sixteenth cell."
+    return nn.Sequential(*(layer(n, n, dilation=d) for d in (2,4,8,16)))
 
 def widen(
     layer,   # As `elu_layer`
@@ -108,7 +113,13 @@ def widen(
 # %% ../../nbs/24_nets.contextual.ipynb #62d05ae8
 class FineStage(nn.Module):
     "Stage 2: paint with one branch of convolutions and one of attention."
-    def __init__(self, layer, ni, n, last, release=False):
+    def __init__(self,
+        layer,   # As `elu_layer`
+        ni:int,  # Channels in
+        n:int,   # Width
+        last,    # What brings the 3 channels into [-1,1]
+        release:bool=False, # See `contextual_rebuild`
+    ):
         super().__init__()
         self.release = release
         self.conv = nn.Sequential(narrow(layer, ni, [n,n,2*n,2*n,4*n,4*n]), dilated(layer, 4*n))
@@ -130,9 +141,15 @@ class FineStage(nn.Module):
 # %% ../../nbs/24_nets.contextual.ipynb #32699c9d
 class CoarseToFine(nn.Module):
     "Both stages: blanked picture and mask -> (first guess, fill), both in [-1,1], nothing composited yet."
-    def __init__(self, layer, n, last, fine_told=True, release=False):
+    def __init__(self,
+        layer,   # As `elu_layer`
+        n:int,   # Width
+        last,    # What brings the 3 channels into [-1,1]
+        fine_told:bool=True, # Does stage 2 see ones and mask, too?
+        release:bool=False,  # See `contextual_rebuild`
+    ):
         super().__init__()
-        self.fine_told = fine_told # does stage 2 see ones and mask, too?
+        self.fine_told = fine_told
         self.coarse = nn.Sequential(narrow(layer, 5, [n,2*n,2*n,4*n,4*n,4*n]), dilated(layer, 4*n), widen(layer, 4*n, n, last))
         self.fine = FineStage(layer, 5 if fine_told else 3, n, last, release)
 

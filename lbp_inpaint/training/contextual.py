@@ -68,12 +68,16 @@ class GradientPenalty(nn.Module):
 def global_critic(
     size:int=256, # Side of the pictures, a multiple of 16
     nf:int=64,    # Width: filters of the first convolution
-): return Discriminator(3, (nf,2*nf,4*nf,4*nf), last_act=True, dense=size//16)
+) -> Discriminator: # `(B,3,size,size)` -> scores `(B,1)`
+    "The critic of whole pictures."
+    return Discriminator(3, (nf,2*nf,4*nf,4*nf), last_act=True, dense=size//16)
 
 def window_critic(
     size:int=128, # Side of the windows, a multiple of 16
     nf:int=64,    # Width: filters of the first convolution
-): return Discriminator(3, (nf,2*nf,4*nf,8*nf), last_act=True, dense=size//16)
+) -> Discriminator: # `(B,3,size,size)` -> scores `(B,1)`
+    "The critic of the hole's surroundings."
+    return Discriminator(3, (nf,2*nf,4*nf,8*nf), last_act=True, dense=size//16)
 
 # %% ../../nbs/56_training.contextual.ipynb #88f540c6
 class TwoStageObjectives:
@@ -88,13 +92,17 @@ class TwoStageObjectives:
         return self.predict_fill
 
     def check_phase(self, phase):
+        "Raise `UsageError` for a phase that there is not"
         if phase not in self.phases: raise UsageError(f'{self.net.config["system"]} is trained in one phase, number 2, but phase {phase} came.')
 
     def predict_fill(self, image, mask):
+        "`guess` and `painted` as they leave the stages, `fill` composited"
         guess,painted = self.net.stages(image, mask)
         return SimpleNamespace(mask=mask, guess=guess, painted=painted, fill=composite(painted, image, mask))
 
-    def watch(self, pred, truth, mask): self.signs['spread'] = hole_variance(pred.fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
+    def watch(self, pred, truth, mask):
+        "Note how much the fills vary, measured by the truth"
+        self.signs['spread'] = hole_variance(pred.fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
 
 # %% ../../nbs/56_training.contextual.ipynb #d6cd8e7c
 class ContextualObjectives(TwoStageObjectives):
@@ -116,7 +124,9 @@ class ContextualObjectives(TwoStageObjectives):
         self.dg,self.dl,self.penalty,self.signs = global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{}
         self.networks = dict(g=net.g, dg=self.dg, dl=self.dl)
 
-    def windows(self, mask, *images): return hole_crops(mask, self.size//2, mask, *images)
+    def windows(self, mask, *images):
+        "The same window of the mask and of all `images`"
+        return hole_crops(mask, self.size//2, mask, *images)
 
 # %% ../../nbs/56_training.contextual.ipynb #cc868ae8
 @patch

@@ -31,10 +31,12 @@ class GatedObjectives(TwoStageObjectives):
         self.networks = dict(g=net.g, d=self.d)
 
     def judge_terms(self, pred, image, mask, truth):
+        "The hinge, real and completed in one batch"
         logits = self.d(torch.cat([truth, pred.fill.detach()]), torch.cat([mask, mask]))
         return dict(d=self.hinge.discriminator(*logits.chunk(2))/2)
 
     def generator_terms(self, pred, image, mask, truth):
+        "l1 of both stages, and the discriminator's logits"
         self.watch(pred, truth, mask)
         terms = dict(r1=self.lambda_r*(truth-pred.guess).abs().mean(), r2=self.lambda_r*(truth-pred.painted).abs().mean())
         if self.lambda_a: terms['a'] = self.lambda_a*self.hinge.generator(self.d(pred.fill, mask))
