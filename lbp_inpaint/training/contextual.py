@@ -118,8 +118,9 @@ class ContextualObjectives(TwoStageObjectives):
         lambda_a:float=.001,    # Weight of the critics' scores; no critics at 0
         lambda_gp:float=10.,    # Weight of the gradient penalty
         critic_steps:int=1,     # Turns of the critics before the generator's; 5 in the published code, each on a fresh batch
-    ):
+    ): # raises `UsageError` for a size that the critics cannot take
         store_attr()
+        if size%32: raise UsageError(f'The critics need pictures whose side is a multiple of 32, but size = {size} came.')
         nf = judge_nf or 2*net.config['nf']
         self.dg,self.dl,self.penalty,self.signs = global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{}
         self.networks = dict(g=net.g, dg=self.dg, dl=self.dl)
