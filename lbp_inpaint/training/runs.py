@@ -9,47 +9,35 @@ __all__ = ['save_state', 'load_state', 'TrackPosition', 'random_generators', 'st
            'check_config', 'newest_state', 'keep_previous', 'Checkpoints']
 
 # %% ../../nbs/46_training.runs.ipynb #077a1b40
-import csv, hashlib, io, platform, signal, threading
+import csv, io, platform, signal, threading
 from contextlib import contextmanager
 from itertools import islice
 from fastai.basics import *
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from ..errors import *
 from ..files import *
+from ..nets.weights import *
 from .turns import *
 
 # %% ../../nbs/46_training.runs.ipynb #72645210
-def _digest(tensors, plain):
-    h = hashlib.sha256(plain.encode())
-    for k,t in sorted(tensors.items()):
-        h.update(f'{k} {t.dtype} {tuple(t.shape)}'.encode())
-        h.update(t.contiguous().reshape(-1).view(torch.uint8).numpy().data if t.numel() else b'')
-    return h.hexdigest()
-
 def save_state(
     file,         # File to write
     tensors:dict, # Name -> tensor
     plain:dict,   # Whatever JSON can hold
 ):
     "Write tensors and plain data into one file, completely or not at all; raises `InpaintError`."
-    tensors = {k:v.detach().to('cpu').contiguous().clone() for k,v in tensors.items()}
     bad = [k for k,v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
-    if bad: raise InpaintError(f'The state is not saved to {file}, because {bad[0]} holds numbers that are not finite; lower the learning rate and go on from the file as it is.')
-    plain = json.dumps(plain)
-    write_file(file, save(tensors, dict(plain=plain, sha256=_digest(tensors, plain))))
+    if bad: raise InpaintError(f'The state is not saved to {file}, because {bad[0]} holds numbers that are not finite; '
+        'lower the learning rate and go on from the file as it is.')
+    save_tensors(file, tensors, plain)
 
 def load_state(
     file, # File written by `save_state`
 ) -> tuple: # (tensors, plain data)
     "Read what `save_state` wrote; raises `InpaintError` where a single bit is wrong."
-    try:
-        with safe_open(file, 'pt') as f: tensors,about = {k:f.get_tensor(k) for k in f.keys()},f.metadata() or {}
-        if _digest(tensors, about.get('plain', ''))!=about.get('sha256'): raise ValueError('its SHA-256 differs')
-        return tensors,json.loads(about['plain'])
+    try: return load_tensors(file)
     except FileNotFoundError: raise InpaintError(f'There is no checkpoint {file}; check the folder of the run.') from None
-    except (SafetensorError, OSError, ValueError, KeyError) as e: raise InpaintError(
-        f'The checkpoint {file} is damaged ({str(e).splitlines()[0]}); copy it again, or remove it to go on from an older one.') from None
+    except (OSError, ValueError) as e: raise InpaintError(f'The checkpoint {file} is damaged, or of an older version ({str(e).splitlines()[0]}); '
+        'copy it again, remove it to go on from an older one, or choose another folder to start a new run.') from None
 
 # %% ../../nbs/46_training.runs.ipynb #fcb434cd
 class TrackPosition(Callback):
