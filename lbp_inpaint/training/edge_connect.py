@@ -90,14 +90,15 @@ def standing_still(
         with torch.no_grad(): yield
     finally: net.train(training)
 
-# %% ../../nbs/59_training.edge_connect.ipynb #8a5dd112
+# %% ../../nbs/59_training.edge_connect.ipynb #cb63212e
 class EdgeConnectObjectives(PatchGame):
     "EdgeConnect's predictions and losses in both phases."
-    phases,adam = (1,2),dict(lr=1e-4, betas=(0.,.9))
+    phases = 1,2
+    lr,betas = 1e-4,(0.,.9) # of Adam
     lr_factors = dict(d1=.1, d2=.1) # discriminators learn slower
     def __init__(self,
         net:EdgeConnect,       # The network
-        nf:int=64,             # Width of the discriminators, filters of their first layers
+        judge_nf:int=None,     # Width of the discriminators, filters of their first layers; the generators' without it
         vgg=None,              # `VGG19Features`; without it neither perceptual nor style loss
         lambda_a1:float=1.,    # Weight of the adversarial loss of edges; without it D1 does not play
         lambda_f:float=10.,    # Weight of feature matching; nothing where `lambda_a1` is 0
@@ -110,16 +111,20 @@ class EdgeConnectObjectives(PatchGame):
         store_attr()
         if not (lambda_a1 or lambda_r1): raise UsageError(
             'With lambda_a1 and lambda_r1 both 0 nothing teaches EdgeConnect to draw edges; give one of them.')
-        self.networks = dict(g1=net.g1, g2=net.g2)
+        self.networks,nf = dict(g1=net.g1, g2=net.g2),judge_nf or net.config['nf']
         if lambda_a1: self.networks['d1'] = PatchDiscriminator70(2, nf, spectral=True)
         if lambda_a: self.networks['d2'] = PatchDiscriminator70(3, nf, spectral=True)
         self.matching,self.relative,self.signs = FeatureMatchingLoss(),RelativeL1Loss(),{}
         self.perceptual,self.style = VGGL1Loss(),GramL1Loss()
 
-    def predict(self, phase): return self.predict_edges if phase==1 else self.predict_fill
+    def predict(self, phase):
+        "The prediction of a phase, (image, mask) -> what is drawn or painted; raises `UsageError` for others than 1 and 2"
+        self.check_phase(phase)
+        return self.predict_edges if phase==1 else self.predict_fill
 
     def turns(self, phase):
-        "Who plays in a phase, in order"
+        "Who plays in a phase, in order; raises `UsageError` for others than 1 and 2"
+        self.check_phase(phase)
         if phase==1:
             weights = dict(r1=self.lambda_r1, a1=self.lambda_a1, f1=self.lambda_a1 and self.lambda_f)
             d,g = Turn('D1', ('d1',), self.d1_terms, ('d1',)),('G1',('g1',),self.g1_terms)
@@ -162,7 +167,7 @@ def g1_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
                 terms['f1'] = self.lambda_f*len(feats)*self.matching(feats, aims)
     return terms
 
-# %% ../../nbs/59_training.edge_connect.ipynb #6446682d
+# %% ../../nbs/59_training.edge_connect.ipynb #fd9ec743
 @patch
 def predict_fill(self:EdgeConnectObjectives, image, mask):
     "Phase 2: paint with the edges that G1 completes"
@@ -177,6 +182,7 @@ def d2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
 @patch
 def g2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     "What G2 lowers"
+    self.watch(pred, truth)
     terms,out,aim = {},(pred.raw+1)/2,(truth+1)/2
     if self.lambda_r: terms['r2'] = self.lambda_r*self.relative(pred.raw, truth, mask)
     if self.lambda_a: terms['a2'] = self.lambda_a*self.adversarial.generator(self.networks['d2'](out))

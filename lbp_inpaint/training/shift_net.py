@@ -7,14 +7,16 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.shift_net.html.md"""
 # %% auto #0
 __all__ = ['GuidanceLoss', 'PatchGame', 'ShiftNetObjectives']
 
-# %% ../../nbs/58_training.shift_net.ipynb #5b0f85a6
+# %% ../../nbs/58_training.shift_net.ipynb #d58f61c0
 from types import SimpleNamespace
 from fastai.basics import *
+from ..errors import *
 from ..core import *
 from ..nets.edge_connect import *
 from ..nets.losses import *
 from ..nets.shift_net import *
 from .turns import *
+from .objectives import *
 
 # %% ../../nbs/58_training.shift_net.ipynb #bc26dde1
 class GuidanceLoss(nn.Module):
@@ -25,7 +27,7 @@ class GuidanceLoss(nn.Module):
         cells, # `(B,1,h,w)`, 1 = missing cell
     ): return F.mse_loss(guess.float()*cells, aim.detach().float()*cells)
 
-# %% ../../nbs/58_training.shift_net.ipynb #27874524
+# %% ../../nbs/58_training.shift_net.ipynb #c0f80f4f
 class PatchGame:
     "Cross-entropy from both sides, for discriminators by name."
     adversarial = AdversarialLoss(saturating=False)
@@ -36,22 +38,36 @@ class PatchGame:
         self.signs[name] = ((r>0).float().mean()+(f<0).float().mean())/2
         return self.adversarial.discriminator(r, f)/2
 
-# %% ../../nbs/58_training.shift_net.ipynb #ab8fe67a
+    def watch(self, pred, truth):
+        "Note how much the fills vary, measured by the truth"
+        spread = hole_variance(pred.fill.detach(), pred.mask)/hole_variance(truth, pred.mask).clamp(min=1e-6)
+        self.signs['spread'] = spread
+
+    def check_phase(self, phase):
+        "Raise `UsageError` for a phase that there is not"
+        if phase not in self.phases: raise UsageError(
+            f'The system {self.net.config["system"]} is trained in phases {self.phases}, but phase {phase} came.')
+
+# %% ../../nbs/58_training.shift_net.ipynb #1619506e
 class ShiftNetObjectives(PatchGame):
     "Shift-Net's prediction and losses."
-    phases,adam = (2,),dict(lr=2e-4, betas=(.5,.999))
+    phases = 2, # one, with the number of the paper's phase of painting
+    lr,betas = 2e-4,(.5,.999) # of Adam
     def __init__(self,
         net:ShiftNet,         # The network
-        nf:int=64,            # Width of the discriminator, filters of its first layer
+        judge_nf:int=None,    # Width of the discriminator, filters of its first layer; the generator's without it
         lambda_r:float=100.,  # Weight of the mean absolute difference
         lambda_a:float=.2,    # Weight of the adversarial loss; without it no discriminator plays
         lambda_guide:float=1.,# Weight of the guidance loss
     ):
         store_attr()
-        self.networks = dict(g=net.g) | (dict(d=PatchDiscriminator70(3, nf)) if lambda_a else {})
-        self.guidance,self.signs = GuidanceLoss(),{}
+        judge = dict(d=PatchDiscriminator70(3, judge_nf or net.config['nf'])) if lambda_a else {}
+        self.networks,self.guidance,self.signs = dict(g=net.g) | judge,GuidanceLoss(),{}
 
-    def predict(self, phase): return self.predict_fill
+    def predict(self, phase):
+        "The prediction of a phase, (image, mask) -> what is painted; raises `UsageError` for another than 2"
+        self.check_phase(phase)
+        return self.predict_fill
 
     def predict_fill(self, image, mask):
         "The picture as painted, the fill, and the guess"
@@ -59,17 +75,19 @@ class ShiftNetObjectives(PatchGame):
         return SimpleNamespace(raw=raw, fill=composite(raw, image, mask), mask=mask, guess=guess)
 
     def turns(self, phase):
-        "Who plays, in order"
+        "Who plays, in order; raises `UsageError` for another phase than 2"
+        self.check_phase(phase)
         d = [Turn('D', ('d',), self.d_terms, ('d',))] if self.lambda_a else []
         weights = dict(r=self.lambda_r, a=self.lambda_a, guide=self.lambda_guide)
         return [*d, Turn('G', ('g',), self.g_terms, tuple(k for k,v in weights.items() if v))]
 
     def d_terms(self, pred, image, mask, truth): return {'d':self.judge('d', truth, pred.raw)}
 
-# %% ../../nbs/58_training.shift_net.ipynb #4272f59e
+# %% ../../nbs/58_training.shift_net.ipynb #a5edec1c
 @patch
 def g_terms(self:ShiftNetObjectives, pred, image, mask, truth):
     "What the generator lowers"
+    self.watch(pred, truth)
     terms = {}
     if self.lambda_r: terms['r'] = self.lambda_r*F.l1_loss(pred.raw, truth)
     if self.lambda_a: terms['a'] = self.lambda_a*self.adversarial.generator(self.networks['d'](pred.raw))
