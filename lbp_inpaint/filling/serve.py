@@ -377,7 +377,7 @@ def _slider(text, id): return fh.Input(type='range', id=id, min=0, max=100, valu
 def _tools():
     return fh.Div(
         _choice('tool', 'Tool', ('brush','Brush','b'), ('eraser','Eraser','e'), ('rectangle','Rectangle','r')),
-        _group('Size', _button('Smaller','[','smaller'), _slider('Size of the brush','size'), _button('Larger',']','larger')),
+        _group('Size', _button('−','[','smaller',aria_label='Smaller brush'), _slider('Size of the brush','size'), _button('+',']','larger',aria_label='Larger brush')),
         _group('Steps', _button('Undo','z','undo'), _button('Redo','y','redo')),
         _group('Hole', _button('Clear','c','clear'), _button('Invert','i','invert'), _button('Mask file','m','load-mask')),
         cls='bar')
@@ -388,18 +388,16 @@ def _stage():
         fh.Canvas(id='mask', tabindex=0, role='application', aria_label='Picture to paint on. Arrow keys move the brush, space lowers and lifts it.'),
         fh.NotStr('<svg id="boxes" aria-hidden="true"></svg>'), fh.Div(id='cursor'), id='sheet'), id='stage')
 
-# %% ../../nbs/38_filling.serve.ipynb #8c50d328
-def _views():
+# %% ../../nbs/38_filling.serve.ipynb #3b130100
+def _below(detail):
+    check = fh.Label(fh.Input(type='checkbox', id='detail', checked=detail, data_key='d', aria_keyshortcuts='d'), 'Detail', _key('d'), cls='check')
     return fh.Div(
         _choice('view', 'Show', ('paint','Paint','1'), ('compare','Compare','2'), ('structure','Structure','3'), ('attention','Attention','4')),
-        _group('Zoom', _button('Zoom out','-','smaller-view'), _button('Zoom in','+','larger-view')), cls='bar')
-
-def _actions(detail):
-    check = fh.Label(fh.Input(type='checkbox', id='detail', checked=detail, data_key='d', aria_keyshortcuts='d'), 'Detail', _key('d'), cls='check')
-    return fh.Div(_button('Fill','f','fill', cls='main'), check, _button('Download','s','save'), cls='bar')
+        _group('Zoom', fh.Span('Zoom'), _button('−','-','smaller-view',aria_label='Zoom out'), _button('+','+','larger-view',aria_label='Zoom in')),
+        _group('Fill', check, _button('Fill','f','fill', cls='main'), _button('Download','s','save')), cls='bar')
 
 def _empty():
-    return fh.Label(fh.Strong('Drop a picture here'), fh.Span('paste one, or ', fh.U('choose a file'), _key('o')),
+    return fh.Label(fh.Strong('Drop a picture here'), fh.Span('paste one, or ', fh.U('choose a file'), _key('o')), fh.Small('Then paint over what should go, and see what comes in its place.'),
         fh.Input(type='file', id='file', accept='image/*,.tif,.tiff', data_key='o', aria_label='Choose a picture'), id='empty', cls='drop')
 
 # %% ../../nbs/38_filling.serve.ipynb #bb4233d4
@@ -413,7 +411,7 @@ def page_html(
 ): # FastHTML's `Html` element
     "The page."
     keys = fh.Details(fh.Summary('Keys'), fh.P('Every tool shows its key. Besides:'), fh.Dl(*(o for k,v in KEYS.items() for o in (fh.Dt(_key(k)), fh.Dd(v)))))
-    work = fh.Section(_tools(), _stage(), _slider('Border between before and after','border'), fh.Div(id='sources'), _views(), _actions(detail),
+    work = fh.Section(_tools(), _stage(), _slider('Border between before and after','border'), fh.Div(id='sources'), _below(detail),
         fh.Input(type='file', id='mask-file', accept='image/*,.tif,.tiff', hidden=True), id='work', hidden=True)
     head = fh.Head(fh.Meta(charset='utf-8'), fh.Meta(name='viewport', content='width=device-width, initial-scale=1'), fh.Meta(name='color-scheme', content='light dark'),
         fh.Title('lbp-inpaint'), fh.Link(rel='icon', href='data:image/svg+xml,'+quote(ICON)), fh.Link(rel='stylesheet', href='page.css'), fh.Script(src='page.js', defer=True))
@@ -430,7 +428,7 @@ CSS = '''
   --on-main:#2a0614; --wash:#44202f; --known:#4fd1a0; --missing:#ffae57 } }
 * { box-sizing: border-box }
 [hidden] { display: none !important }
-body { margin:0 auto; max-width:68rem; padding:0 1rem 2rem; background:var(--ground); color:var(--ink); font:16px/1.5 system-ui,sans-serif }
+body { margin:0 auto; max-width:74rem; padding:0 1rem 2rem; background:var(--ground); color:var(--ink); font:16px/1.5 system-ui,sans-serif }
 header { display:flex; justify-content:space-between; align-items:center; min-height:4rem }
 h1 { display:flex; gap:.6rem; align-items:center; margin:0; font-size:1.1rem; font-weight:650; letter-spacing:.01em }
 h1 svg { width:1.7rem }
@@ -441,14 +439,15 @@ dl { display:grid; grid-template-columns:max-content 1fr; gap:.3rem 1rem } dd { 
 
 # %% ../../nbs/38_filling.serve.ipynb #b7d65f02
 CSS += '''
-button, .check, .choice label { display:inline-flex; align-items:center; gap:.45rem; min-height:2.5rem; padding:0 .8rem; border:1px solid var(--line);
+button, .check, .choice label { display:inline-flex; align-items:center; justify-content:center; gap:.45rem; min-height:2.5rem; padding:0 .8rem; border:1px solid var(--line);
   border-radius:.6rem; background:var(--card); color:inherit; font:inherit; font-size:.94rem; cursor:pointer; user-select:none; white-space:nowrap }
 button:hover, .check:hover, .choice label:hover { border-color:var(--soft) }
 button[aria-disabled=true], .choice label:has(:disabled) { opacity:.45; cursor:default; border-color:var(--line) }
 kbd { font:600 .72rem/1 ui-monospace,monospace; color:var(--soft); border:1px solid var(--line); border-radius:.3rem; padding:.18rem .3rem; text-transform:none }
 .main { background:var(--main); border-color:var(--main); color:var(--on-main); font-weight:650; padding:0 1.4rem }
 .main kbd { color:inherit; border-color:currentColor; opacity:.75 }
-.bar, .group { display:flex; flex-wrap:wrap; gap:.4rem; align-items:center } .bar { gap:.5rem 1.1rem; margin:.7rem 0 }
+.bar, .group { display:flex; flex-wrap:wrap; gap:.4rem; align-items:center } .bar { gap:.5rem 1rem; margin:.7rem 0 } .bar > :last-child { margin-left:auto }
+.group input[type=range] { width:6.5rem } .group > span { color:var(--soft) }
 .choice { display:flex; margin:0; padding:0; border:0; min-width:0 } .choice legend { position:absolute; clip-path:inset(50%) }
 .choice label { position:relative; border-radius:0; margin-left:-1px } .choice label:first-of-type { border-radius:.6rem 0 0 .6rem; margin:0 }
 .choice label:last-of-type { border-radius:0 .6rem .6rem 0 } .choice input { position:absolute; opacity:0 }
@@ -460,10 +459,10 @@ input { accent-color:var(--main) } .check input { width:1.1rem; height:1.1rem; m
 CSS += '''
 .drop { display:grid; place-content:center; justify-items:center; gap:.3rem; min-height:min(60vh,30rem); border:2px dashed var(--line); border-radius:1rem;
   background:var(--card); color:var(--soft); cursor:pointer; text-align:center; padding:1rem; position:relative }
-.drop strong { font-size:1.4rem; color:var(--ink) } .drop input { position:absolute; opacity:0; width:1px } .drop kbd { margin-left:.5rem }
+.drop strong { font-size:1.4rem; color:var(--ink) } .drop small { margin-top:1.5rem } .drop input { position:absolute; opacity:0; width:1px } .drop kbd { margin-left:.5rem }
 .dragging .drop, .drop:hover { border-color:var(--main); background:var(--wash) } .dragging #stage { outline:3px dashed var(--main) }
-#stage { overflow:auto; max-height:78vh; border:1px solid var(--line); border-radius:.8rem; background:var(--card); container-type:inline-size }
-#sheet { position:relative; margin:auto; overflow:hidden; aspect-ratio:var(--shape); width:calc(var(--zoom,1)*min(100cqw,76vh*var(--shape)));
+#stage { overflow:auto; max-height:70vh; border:1px solid var(--line); border-radius:.8rem; background:var(--card); container-type:inline-size }
+#sheet { position:relative; margin:auto; overflow:hidden; aspect-ratio:var(--shape); width:calc(var(--zoom,1)*min(100cqw,68vh*var(--shape)));
   background:repeating-conic-gradient(var(--line) 0 25%,var(--card) 0 50%) 0/16px 16px }
 #sheet > * { position:absolute; inset:0; width:100%; height:100% }
 #mask { opacity:.6; touch-action:pinch-zoom; cursor:crosshair; z-index:1 } #mask:focus-visible { outline-offset:-3px; opacity:.7 }
@@ -491,7 +490,8 @@ CSS += '''
 @keyframes breathe { from { opacity:.75 } to { opacity:.3 } }
 @media (prefers-reduced-motion: reduce) { .busy #mask { animation:none } }
 @media (max-width: 40rem) { body { padding:0 .6rem 1.5rem } kbd { display:none } dl kbd { display:inline } .bar { gap:.5rem } button, .check, .choice label { padding:0 .65rem; min-height:2.75rem; font-size:.9rem }
-  .choice { flex:1 1 100% } .choice label { flex:1; justify-content:center } .group { flex:1 1 auto } .group input { flex:1; min-width:6rem } .main { flex:1 } #sheet { width:calc(var(--zoom,1)*min(100cqw,62vh*var(--shape))) } }
+  .choice { flex:1 1 100% } .choice label { flex:1; justify-content:center } .group { flex:1 1 auto } .group > button, .group > label { flex:1 } .group input[type=range] { flex:4 }
+  .drop { min-height:50vh } #sheet { width:calc(var(--zoom,1)*min(100cqw,62vh*var(--shape))) } }
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #c85708a6
@@ -564,7 +564,7 @@ function draw(o) {
   DRAW[o.kind](o)
 }
 function add(o) { for (const p of S.done.splice(S.at)) for (const url of [p.src, p.lbp]) if (url) URL.revokeObjectURL(url)
-  S.done.push(o); S.at++; show() }
+  S.done.push(o); S.at++; if (o.kind != 'fill') data.view = 'paint'; show() }
 function step(by) { if (S.busy || S.drawing || S.at+by < 0 || S.at+by > S.done.length) return; S.at += by; show(); say(by<0 ? 'Undone.' : 'Done again.') }
 function show() {
   const steps = inForce(), last = steps.findLastIndex(o => o.kind == 'fill')
@@ -659,6 +659,7 @@ function see(view) { data.view = view; $(view).checked = true; const o = fills()
   $('after').src = view == 'structure' && o ? o.lbp ?? o.src : o?.src ?? S.first ?? ''
   if (view == 'structure' && o && !o.lbp) work('Looking at the structure…', async () => { o.lbp = await picture('lbp', {version:fills().length}); see(view); say('The LBP map, which guided the painting.') }) }
 for (const view of ['paint', 'compare', 'structure', 'attention']) $(view).onchange = () => { see(view); say({paint:'', compare:'Left of the border: before.', structure:$('status').textContent, attention:'Point at something that was filled.'}[view]) }
+for (const tool of ['brush', 'eraser', 'rectangle']) $(tool).onchange = () => { see('paint'); cursor() }
 $('border').oninput = e => $('sheet').style.setProperty('--border', `${e.target.value}%`)
 function zoom(z) { S.zoom = Math.min(8, Math.max(1, z)); $('sheet').style.setProperty('--zoom', S.zoom); if (S.tab) cursor() }
 $('larger-view').onclick = () => zoom(S.zoom*1.5); $('smaller-view').onclick = () => zoom(S.zoom/1.5)
@@ -689,7 +690,7 @@ function frame({patch, sources}) {
   const all = [{box:patch, kind:'patch', text:'this patch'}, ...sources.map(o => ({...o, kind:o.known ? 'known' : 'missing', text:`${Math.round(100*o.weight)} % ${o.known ? 'known' : 'filled'}`}))]
   const rect = (o, kind) => shape('rect', {x:o.box[0], y:o.box[1], width:o.box[2]-o.box[0], height:o.box[3]-o.box[1]}, kind), [x1,y1] = mid(patch)
   S.patch = patch
-  $('boxes').replaceChildren(...all.flatMap(o => { const [x2,y2] = mid(o.box); return [shape('line', {x1, y1, x2, y2}, o.kind), rect(o, 'halo'), rect(o, o.kind)] }).reverse())
+  $('boxes').replaceChildren(...[...all].reverse().flatMap(o => { const [x2,y2] = mid(o.box); return [shape('line', {x1, y1, x2, y2}, o.kind), rect(o, 'halo'), rect(o, o.kind)] }))
   $('sources').replaceChildren(...all.map(crop))
 }
 function crop({box:[x0,y0,x1,y1], kind, text}) {
