@@ -285,14 +285,15 @@ def lbp(self:Studio,
 def explain(self:Studio,
     tab:str,     # Name of a tab
     version:int, # How many of the fills shall be in the picture
-    x:float,     # Column of a pixel of the view
-    y:float,     # Row of that pixel
+    x:int,       # Column of a pixel of the view
+    y:int,       # Row of that pixel
 ) -> dict: # `patch`, [x0,y0,x1,y1] in pixels of the view; `sources`, dicts of `box`, `weight` and `known`, heaviest first
     "Which patches a filled pixel was made from; raises `UsageError` where nothing was filled."
     canvas = self.canvas(tab)
     (w,h),(v,_) = canvas.picture.size,view_size(canvas.picture.size)
     def in_view(box): return [float(o*v/w) for o in box]
-    seen = canvas.explain(self.inp, version, *(min(max(int(o*w/v),0), n-1) for o,n in ((x,w),(y,h))))
+    x,y = (min(max(int((o+.5)*w/v), 0), n-1) for o,n in ((x,w),(y,h)))
+    seen = canvas.explain(self.inp, version, x, y)
     sources = [dict(box=in_view(o.box), weight=float(o.weight), known=bool(o.known)) for o in seen.sources]
     return dict(patch=in_view(seen.patch), sources=sources)
 
@@ -393,7 +394,7 @@ def _below(detail):
     check = fh.Label(fh.Input(type='checkbox', id='detail', checked=detail, data_key='d', aria_keyshortcuts='d'), 'Detail', _key('d'), cls='check')
     return fh.Div(
         _choice('view', 'Show', ('paint','Paint','1'), ('compare','Compare','2'), ('structure','Structure','3'), ('attention','Attention','4')),
-        _group('Zoom', fh.Span('Zoom'), _button('−','-','smaller-view',aria_label='Zoom out'), _button('+','+','larger-view',aria_label='Zoom in')),
+        _group('Zoom', fh.Span('Zoom'), _button('−','-','farther',aria_label='Zoom out'), _button('+','+','closer',aria_label='Zoom in')),
         _group('Fill', check, _button('Fill','f','fill', cls='main'), _button('Download','s','save')), cls='bar')
 
 def _empty():
@@ -411,7 +412,7 @@ def page_html(
 ): # FastHTML's `Html` element
     "The page."
     keys = fh.Details(fh.Summary('Keys'), fh.P('Every tool shows its key. Besides:'), fh.Dl(*(o for k,v in KEYS.items() for o in (fh.Dt(_key(k)), fh.Dd(v)))))
-    work = fh.Section(_tools(), _stage(), _slider('Border between before and after','border'), fh.Div(id='sources'), _below(detail),
+    work = fh.Section(_tools(), _stage(), _slider('Border between before and after','border'), _below(detail), fh.Div(id='sources'),
         fh.Input(type='file', id='mask-file', accept='image/*,.tif,.tiff', hidden=True), id='work', hidden=True)
     head = fh.Head(fh.Meta(charset='utf-8'), fh.Meta(name='viewport', content='width=device-width, initial-scale=1'), fh.Meta(name='color-scheme', content='light dark'),
         fh.Title('lbp-inpaint'), fh.Link(rel='icon', href='data:image/svg+xml,'+quote(ICON)), fh.Link(rel='stylesheet', href='page.css'), fh.Script(src='page.js', defer=True))
@@ -461,8 +462,9 @@ CSS += '''
   background:var(--card); color:var(--soft); cursor:pointer; text-align:center; padding:1rem; position:relative }
 .drop strong { font-size:1.4rem; color:var(--ink) } .drop small { margin-top:1.5rem } .drop input { position:absolute; opacity:0; width:1px } .drop kbd { margin-left:.5rem }
 .dragging .drop, .drop:hover { border-color:var(--main); background:var(--wash) } .dragging #stage { outline:3px dashed var(--main) }
-#stage { overflow:auto; max-height:70vh; border:1px solid var(--line); border-radius:.8rem; background:var(--card); container-type:inline-size }
-#sheet { position:relative; margin:auto; overflow:hidden; aspect-ratio:var(--shape); width:calc(var(--zoom,1)*min(100cqw,68vh*var(--shape)));
+#work { container-type:inline-size; --fit:min(100cqw - 2px,68vh*var(--shape)) }
+#stage { overflow:auto; max-height:70vh; border:1px solid var(--line); border-radius:.8rem; background:var(--card) }
+#sheet { position:relative; margin:auto; overflow:hidden; aspect-ratio:var(--shape); width:calc(var(--zoom,1)*var(--fit));
   background:repeating-conic-gradient(var(--line) 0 25%,var(--card) 0 50%) 0/16px 16px }
 #sheet > * { position:absolute; inset:0; width:100%; height:100% }
 #mask { opacity:.6; touch-action:pinch-zoom; cursor:crosshair; z-index:1 } #mask:focus-visible { outline-offset:-3px; opacity:.7 }
@@ -471,8 +473,8 @@ CSS += '''
 [data-view=compare] #sheet::after { content:''; position:absolute; inset:0 auto 0 var(--border,50%); width:2px; margin-left:-1px; background:#fff; box-shadow:0 0 3px #000 }
 [data-view=compare] #mask, [data-view=structure] #mask { opacity:0; cursor:default } [data-view=attention] #mask { opacity:0 }
 #sheet > #cursor { inset:auto; translate:-50% -50%; border:1.5px solid #fff; border-radius:50%; box-shadow:0 0 0 1px #0009,inset 0 0 0 1px #0009; z-index:2 }
-[data-view=paint] #sheet > #cursor.seen { display:block } #cursor.down { background:#c2185b66 } #cursor.square { border-radius:2px !important }
-#border { display:none; width:100%; margin:.6rem 0 0 } [data-view=compare] #border { display:block }
+[data-view=paint] #sheet > #cursor.seen { display:block } #cursor.down { background:#c2185b66 } #cursor.box { border-radius:2px !important }
+#border { display:none; width:var(--fit); margin:.6rem auto 0 } [data-view=compare] #border { display:block }
 #boxes rect { fill:none; stroke-width:2.5; vector-effect:non-scaling-stroke } #boxes .halo { stroke:#000a; stroke-width:5 }
 #boxes line { stroke-width:1.5; vector-effect:non-scaling-stroke }
 '''
@@ -491,213 +493,309 @@ CSS += '''
 @media (prefers-reduced-motion: reduce) { .busy #mask { animation:none } }
 @media (max-width: 40rem) { body { padding:0 .6rem 1.5rem } kbd { display:none } dl kbd { display:inline } .bar { gap:.5rem } button, .check, .choice label { padding:0 .65rem; min-height:2.75rem; font-size:.9rem }
   .choice { flex:1 1 100% } .choice label { flex:1; justify-content:center } .group { flex:1 1 auto } .group > button, .group > label { flex:1 } .group input[type=range] { flex:4 }
-  .drop { min-height:50vh } #sheet { width:calc(var(--zoom,1)*min(100cqw,62vh*var(--shape))) } }
+  .drop { min-height:50vh } #work { --fit:min(100cqw - 2px,62vh*var(--shape)) }
+  #sources { gap:.5rem } #sources canvas { width:4rem; height:4rem } }
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #c85708a6
 JS = r'''
 'use strict'
 const $ = id => document.getElementById(id), data = document.body.dataset
-const S = {tab:null, name:'', w:1, h:1, size:40, x:0, y:0, zoom:1, done:[], at:0, drawing:null, busy:false}
+const make = (tag, of, ...children) => { const o = Object.assign(document.createElement(tag), of); o.append(...children); return o }
 const chosen = name => document.querySelector(`input[name=${name}]:checked`).value
 const say = text => { $('status').textContent = text }
-const remark = list => $('remarks').replaceChildren(...list.map(o => Object.assign(document.createElement('li'), {textContent:o})))
+const complain = text => { $('problem').textContent = text }
+const remark = list => $('remarks').replaceChildren(...list.map(textContent => make('li', {textContent})))
+const S = {tab:'', name:'', w:1, h:1, size:40, x:0, y:0, zoom:1, done:[], at:0, drawing:null, busy:false}
+'''
 
+# %% ../../nbs/38_filling.serve.ipynb #0a763c50
+JS += r'''
 async function ask(what, query, body) {
-  let answer
-  try { answer = await fetch(`${what}?${new URLSearchParams({tab:S.tab, ...query})}`, body ? {method:'POST', body, headers:{'Content-Type':'application/octet-stream'}} : {}) }
-  catch { throw Error('The page has lost its program; start lbp-inpaint serve again, and load this page anew.') }
+  const url = `${what}?${new URLSearchParams({tab:S.tab, ...query})}`
+  const options = body ? {method:'POST', body, headers:{'Content-Type':'application/octet-stream'}} : {}
+  const answer = await fetch(url, options).catch(() => {
+    throw Error('The program behind this page has ended; start lbp-inpaint serve again, and open its page.') })
   if (!answer.ok) throw Error(await answer.text())
   return answer
 }
+async function picture(what, query) { return URL.createObjectURL(await (await ask(what, query)).blob()) }
 
 async function work(text, job) {
   if (S.busy) return
-  S.busy = true; $('problem').textContent = ''; say(text); refresh()
-  try { await job() } catch (e) { say(''); $('problem').textContent = e.message }
+  S.busy = true; complain(''); say(text); refresh()
+  try { await job() } catch (e) { say(''); complain(e.message) }
   S.busy = false; refresh()
 }
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #85bca10c
 JS += r'''
-function fits(file) {
-  if (file.size > data.maxBytes) throw Error(`${file.name} has ${Math.round(file.size/1e6)} MB, and ${Math.round(data.maxBytes/1e6)} MB is the limit; raise it with --max-megapixels if you trust the file.`)
+const MB = bytes => `${Math.round(bytes/1e6)} MB`
+async function checked(file) {
+  if (file.size > data.maxBytes) throw Error(`${file.name} has ${MB(file.size)}, and ${MB(data.maxBytes)} is the limit; `
+    + 'raise it with --max-megapixels if you trust the file.')
+  try { await file.slice(0, 1).arrayBuffer() } catch { throw Error(`${file.name} cannot be read; give one picture file.`) }
   return file
 }
-
-const open = file => work(`Opening ${file.name}…`, async () => {
-  const before = S.tab, answer = await (await ask('open', {name:file.name}, fits(file))).json()
-  Object.assign(S, {tab:answer.tab, name:answer.name, w:answer.view[0], h:answer.view[1], done:[], at:0, drawing:null, patch:null})
-  if (before) navigator.sendBeacon(`close?tab=${before}`)
+const open = file => file && work(`Opening ${file.name}…`, async () => {
+  const answer = await (await ask('open', {name:file.name}, await checked(file))).json()
+  leave()
+  Object.assign(S, {tab:answer.tab, name:answer.name, w:answer.view[0], h:answer.view[1], done:[], at:0, drawing:null})
   S.first = await picture('view', {version:0})
-  Object.assign($('mask'), {width:S.w, height:S.h}); $('boxes').setAttribute('viewBox', `0 0 ${S.w} ${S.h}`); $('before').src = S.first
-  $('sheet').style.setProperty('--shape', S.w/S.h); $('size').max = Math.max(S.w, S.h)/2
-  $('empty').hidden = true; $('work').hidden = $('open').hidden = false
-  S.x = S.w/2; S.y = S.h/2; resize(Math.max(4, Math.min(S.w, S.h)/10)); zoom(1); see('paint'); show(); remark(answer.remarks)
-  $('mask').focus(); say(`${S.name}, ${answer.size[0]} × ${answer.size[1]} pixels. Paint over what should go.`)
+  lay_out(); show(); remark(answer.remarks)
+  say(`${S.name}, ${answer.size.join(' × ')} pixels. Paint over what should go.`)
 })
-
-async function picture(what, query) { return URL.createObjectURL(await (await ask(what, query)).blob()) }
-
-$('file').onchange = e => { if (e.target.files[0]) open(e.target.files[0]); e.target.value = '' }
-$('open').onclick = () => $('file').click()
-addEventListener('paste', e => { const file = [...e.clipboardData.files][0]; if (file) open(file) })
-for (const kind of ['dragover', 'dragleave', 'drop']) addEventListener(kind, e => { e.preventDefault(); document.body.classList.toggle('dragging', kind == 'dragover') })
-addEventListener('drop', e => { const file = e.dataTransfer.files[0]; if (file) open(file) })
-addEventListener('pagehide', e => { if (S.tab && !e.persisted) navigator.sendBeacon(`close?tab=${S.tab}`) })
+function leave() { if (S.tab) navigator.sendBeacon(`close?tab=${S.tab}`) }
+function lay_out() {
+  $('empty').hidden = true; $('work').hidden = $('open').hidden = false
+  Object.assign($('mask'), {width:S.w, height:S.h}); $('boxes').setAttribute('viewBox', `0 0 ${S.w} ${S.h}`)
+  $('before').src = S.first; $('work').style.setProperty('--shape', S.w/S.h); $('size').max = Math.max(S.w, S.h)/2
+  S.x = S.w/2; S.y = S.h/2; resize(Math.min(S.w, S.h)/10); zoom(1); data.view = 'paint'; $('mask').focus()
+}
 '''
 
-# %% ../../nbs/38_filling.serve.ipynb #e2a33d08
+# %% ../../nbs/38_filling.serve.ipynb #5afb0e15
 JS += r'''
-const inForce = () => S.done.slice(0, S.at), fills = () => inForce().filter(o => o.kind == 'fill')
-const ink = $('mask').getContext('2d', {willReadFrequently:true})
+$('file').onchange = e => { open(e.target.files[0]); e.target.value = '' }
+$('open').onclick = () => $('file').click()
+addEventListener('paste', e => open(e.clipboardData.files[0]))
+addEventListener('drop', e => open(e.dataTransfer.files[0]))
+for (const kind of ['dragover', 'dragleave', 'drop']) addEventListener(kind, e => {
+  e.preventDefault(); document.body.classList.toggle('dragging', kind == 'dragover') })
+addEventListener('pagehide', e => { if (!e.persisted) leave() })
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #bda1c152
+JS += r'''
+const ink = $('mask').getContext('2d', {willReadFrequently:true}), COLOUR = '#e5006d'
 const DRAW = {
-  stroke(o) { const [x,y] = o.points[0]; ink.lineWidth = o.size; ink.beginPath(); ink.arc(x, y, o.size/2, 0, 7); ink.fill(); ink.beginPath(); o.points.forEach(p => ink.lineTo(...p)); ink.stroke() },
+  stroke(o) {
+    ink.lineWidth = o.size; ink.beginPath(); ink.arc(...o.points[0], o.size/2, 0, 7); ink.fill()
+    ink.beginPath(); o.points.forEach(p => ink.lineTo(...p)); ink.stroke() },
   rectangle(o) { const [[x,y],[u,v]] = o.points.map(p => p.map(Math.round)); ink.fillRect(x, y, u-x, v-y) },
   bitmap(o) { ink.drawImage(o.image, 0, 0) },
   clear() { ink.clearRect(0, 0, S.w, S.h) },
   invert() { ink.globalCompositeOperation = 'xor'; ink.fillRect(0, 0, S.w, S.h) },
 }
 function draw(o) {
-  Object.assign(ink, {fillStyle:'#e5006d', strokeStyle:'#e5006d', lineCap:'round', lineJoin:'round', globalCompositeOperation:o.erase ? 'destination-out' : 'source-over'})
+  Object.assign(ink, {fillStyle:COLOUR, strokeStyle:COLOUR, lineCap:'round', lineJoin:'round',
+    globalCompositeOperation:o.erase ? 'destination-out' : 'source-over'})
   DRAW[o.kind](o)
 }
-function add(o) { for (const p of S.done.splice(S.at)) for (const url of [p.src, p.lbp]) if (url) URL.revokeObjectURL(url)
-  S.done.push(o); S.at++; if (o.kind != 'fill') data.view = 'paint'; show() }
-function step(by) { if (S.busy || S.drawing || S.at+by < 0 || S.at+by > S.done.length) return; S.at += by; show(); say(by<0 ? 'Undone.' : 'Done again.') }
-function show() {
-  const steps = inForce(), last = steps.findLastIndex(o => o.kind == 'fill')
-  DRAW.clear(); steps.slice(last+1).forEach(draw)
-  if (!fills().length) see('paint')
-  S.patch = null; $('boxes').replaceChildren(); $('sources').textContent = 'Point at something that was filled.'
-  see(data.view); refresh()
+function hole() { // a byte for each pixel
+  const rgba = ink.getImageData(0, 0, S.w, S.h).data, res = new Uint8Array(S.w*S.h)
+  for (let i=0; i<res.length; i++) res[i] = rgba[4*i+3] > 127
+  return res
 }
-function hole() { const a = ink.getImageData(0, 0, S.w, S.h).data, res = new Uint8Array(S.w*S.h); for (let i=0; i<res.length; i++) res[i] = a[4*i+3] > 127; return res }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #e2a33d08
+JS += r'''
+const inForce = () => S.done.slice(0, S.at), fills = () => inForce().filter(o => o.kind == 'fill')
+function add(o) {
+  for (const lost of S.done.splice(S.at)) for (const url of [lost.src, lost.lbp]) if (url) URL.revokeObjectURL(url)
+  S.done.push(o); S.at++
+  if (o.kind != 'fill' || data.view != 'compare') data.view = 'paint'
+  show()
+}
+function step(by) {
+  if (S.busy || S.drawing || S.at+by < 0 || S.at+by > S.done.length) return
+  S.at += by; show(); say(by < 0 ? 'Undone.' : 'Done again.')
+}
+function repaint() { DRAW.clear(); const done = inForce(); done.slice(done.findLastIndex(o => o.kind == 'fill')+1).forEach(draw) }
+function show() { repaint(); frames(null); see(fills().length ? data.view : 'paint'); refresh() }
 $('undo').onclick = () => step(-1); $('redo').onclick = () => step(1)
 for (const kind of ['clear', 'invert']) $(kind).onclick = () => { if (!S.busy) add({kind}) }
 '''
 
-# %% ../../nbs/38_filling.serve.ipynb #2b8b21e9
+# %% ../../nbs/38_filling.serve.ipynb #58b5b1c8
 JS += r'''
 const sheet = $('mask')
-function place(e) { const r = sheet.getBoundingClientRect(); S.x = (e.clientX-r.left)*S.w/r.width; S.y = (e.clientY-r.top)*S.h/r.height; cursor() }
 function cursor() {
-  const c = $('cursor'), tool = chosen('tool'), d = tool == 'rectangle' ? 8*S.w/sheet.clientWidth : S.size
-  c.className = `seen ${S.drawing ? 'down' : ''} ${tool == 'rectangle' ? 'square' : ''}`
+  const box = chosen('tool') == 'rectangle', d = box ? 8*S.w/sheet.clientWidth : S.size, c = $('cursor')
+  c.className = `seen${S.drawing ? ' down' : ''}${box ? ' box' : ''}`
   Object.assign(c.style, {left:`${100*S.x/S.w}%`, top:`${100*S.y/S.h}%`, width:`${100*d/S.w}%`, height:`${100*d/S.h}%`})
 }
 function begin(erase) {
   if (S.busy || data.view != 'paint') return
-  const tool = chosen('tool')
-  S.drawing = {kind:tool == 'rectangle' ? 'rectangle' : 'stroke', erase:erase || tool == 'eraser', size:S.size, points:[[S.x,S.y],[S.x,S.y]]}
-  goOn(); cursor()
+  const tool = chosen('tool'), kind = tool == 'rectangle' ? tool : 'stroke'
+  S.drawing = {kind, erase:erase || tool == 'eraser', size:S.size, points:[[S.x,S.y],[S.x,S.y]]}
 }
 function goOn() {
   const o = S.drawing
-  if (!o) return data.view == 'attention' ? probe() : undefined
-  if (o.kind == 'rectangle') { o.points[1] = [S.x,S.y]; show() } else { o.points.push([S.x,S.y]) }
-  draw({...o, points:o.points.slice(-2)})
+  if (o?.kind == 'rectangle') { o.points[1] = [S.x,S.y]; repaint() } else if (o) o.points.push([S.x,S.y])
+  if (o) draw({...o, points:o.points.slice(-2)})
+  else if (data.view == 'attention') probe()
+  cursor()
 }
-function end(keep) { const o = S.drawing; S.drawing = null; if (o && keep) add(o); else if (o) show(); cursor() }
+function end(keep) { const o = S.drawing; S.drawing = null; S.keyed = false; if (o) keep ? add(o) : repaint(); cursor() }
+function resize(size) { S.size = Math.min(Math.max(2, size), $('size').max); $('size').value = S.size; cursor() }
+$('size').oninput = e => resize(+e.target.value)
+$('smaller').onclick = () => resize(S.size/1.25); $('larger').onclick = () => resize(S.size*1.25)
+'''
 
-sheet.onpointerdown = e => { if (!e.isPrimary) return end(false); if (e.button && e.button != 5) return; place(e); begin(e.buttons & 32); if (S.drawing) sheet.setPointerCapture(e.pointerId); else goOn() }
-sheet.onpointermove = e => { if (!e.isPrimary || S.keyed) return; const all = e.getCoalescedEvents?.() ?? []; for (const o of all.length ? all : [e]) { place(o); goOn() } }
-sheet.onpointerup = () => end(true); sheet.onpointercancel = () => end(false)
+# %% ../../nbs/38_filling.serve.ipynb #2b8b21e9
+JS += r'''
+function follow(e) {
+  const r = sheet.getBoundingClientRect()
+  S.x = (e.clientX-r.left)*S.w/r.width; S.y = (e.clientY-r.top)*S.h/r.height
+  if (data.view == 'compare' && e.buttons) border(100*S.x/S.w)
+  goOn()
+}
+sheet.onpointerdown = e => {
+  if (!e.isPrimary) return end(false) // a second finger
+  if (e.button && e.button != 5) return
+  if (S.drawing) end(true)
+  sheet.setPointerCapture(e.pointerId)
+  const r = sheet.getBoundingClientRect()
+  S.x = (e.clientX-r.left)*S.w/r.width; S.y = (e.clientY-r.top)*S.h/r.height
+  begin(e.buttons & 32); follow(e)
+}
+sheet.onpointermove = e => {
+  if (!e.isPrimary || S.keyed) return
+  const all = S.drawing ? e.getCoalescedEvents?.() ?? [] : []
+  for (const o of all.length ? all : [e]) follow(o)
+}
+sheet.onpointerup = () => { if (!S.keyed) end(true) }
+sheet.onpointercancel = () => end(false)
 sheet.onpointerleave = () => { if (!S.drawing) $('cursor').className = '' }
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #0e92f86b
 JS += r'''
 const ARROWS = {ArrowLeft:[-1,0], ArrowRight:[1,0], ArrowUp:[0,-1], ArrowDown:[0,1]}
+function lower() { begin(false); S.keyed = !!S.drawing; goOn() }
 sheet.onkeydown = e => {
   const way = ARROWS[e.key], far = Math.max(1, S.size/4)*(e.shiftKey ? 4 : 1)
-  if (way) { S.x = Math.min(S.w-1, Math.max(0, S.x+way[0]*far)); S.y = Math.min(S.h-1, Math.max(0, S.y+way[1]*far)); cursor(); goOn() }
-  else if (e.key == ' ') { if (S.drawing) end(true); else { begin(false); goOn() }; S.keyed = !!S.drawing; say(`Brush ${S.drawing ? 'down' : 'up'} at ${Math.round(S.x)}, ${Math.round(S.y)}.`) }
-  else if (e.key == 'Escape') { S.keyed = false; end(false) }
+  const move = (at, by, n) => Math.min(n-.5, Math.max(.5, at+by*far))
+  if (way) { S.x = move(S.x, way[0], S.w); S.y = move(S.y, way[1], S.h); goOn() }
+  else if (e.key == ' ') {
+    if (S.drawing) end(true); else lower()
+    say(`Brush ${S.drawing ? 'down' : 'up'} at ${Math.floor(S.x)}, ${Math.floor(S.y)}.`)
+  } else if (e.key == 'Escape') end(false)
   else return
   e.preventDefault()
 }
-sheet.onblur = () => { if (S.keyed) { S.keyed = false; end(true) }; $('cursor').className = '' }
 sheet.onfocus = () => { if (sheet.matches(':focus-visible')) cursor() }
+sheet.onblur = () => { if (S.keyed) end(true); $('cursor').className = '' }
 addEventListener('keydown', e => {
-  const key = e.key.toLowerCase()
+  const key = e.key.toLowerCase(), undo = key == 'z' && !e.shiftKey
   if (e.defaultPrevented || e.altKey) return
-  if (e.ctrlKey || e.metaKey) { if (key == 'z' || key == 'y') { e.preventDefault(); step(key == 'y' || e.shiftKey ? 1 : -1) } return }
+  if (e.ctrlKey || e.metaKey) { if (key == 'z' || key == 'y') { e.preventDefault(); step(undo ? -1 : 1) } return }
   const tool = [...document.querySelectorAll('[data-key]')].find(o => o.dataset.key == key && !o.closest('[hidden]'))
   if (tool) { e.preventDefault(); tool.click() }
 })
-function resize(size) { S.size = Math.min(Math.max(2, size), $('size').max); $('size').value = S.size; cursor() }
-$('size').oninput = e => resize(+e.target.value); $('smaller').onclick = () => resize(S.size/1.25); $('larger').onclick = () => resize(S.size*1.25)
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #be11e6cd
 JS += r'''
 async function filled(hole, version) {
   const detail = $('detail').checked, answer = await (await ask('fill', {version, detail}, hole)).json()
+  const src = await picture('view', {version:answer.version})
   remark(answer.remarks); say('Filled. Paint on, compare, or download.')
-  return {kind:'fill', hole, detail, src:await picture('view', {version:answer.version})}
+  return {kind:'fill', hole, detail, src}
 }
 $('fill').onclick = () => work('Filling…', async () => add(await filled(hole(), fills().length)))
-$('detail').onchange = e => { const o = S.done[S.at-1]
-  if (o?.kind == 'fill' && o.detail != e.target.checked) work('Filling again…', async () => { const again = await filled(o.hole, fills().length-1); S.at--; add(again) }) }
-$('save').onclick = () => { if (fills().length) work('Writing…', async () => {
+$('detail').onchange = () => {
+  const last = inForce().at(-1)
+  if (last?.kind == 'fill' && last.detail != $('detail').checked) work('Filling again…', async () => {
+    const again = await filled(last.hole, fills().length-1)
+    S.at--; add(again)
+  })
+}
+$('save').onclick = () => fills().length && work('Writing…', async () => {
   const answer = await ask('save', {version:fills().length}), about = JSON.parse(answer.headers.get('x-about'))
-  const url = URL.createObjectURL(await answer.blob()), a = Object.assign(document.createElement('a'), {href:url, download:about.name})
-  a.click(); setTimeout(() => URL.revokeObjectURL(url), 60000); remark(about.remarks); say(`${about.name} is written.`) }) }
+  const href = URL.createObjectURL(await answer.blob())
+  make('a', {href, download:about.name}).click()
+  setTimeout(() => URL.revokeObjectURL(href), 60000)
+  remark(about.remarks); say(`${about.name} is written.`)
+})
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #f92d0eb6
+JS += r'''
 $('load-mask').onclick = () => $('mask-file').click()
-$('mask-file').onchange = e => { const file = e.target.files[0]; e.target.value = ''; if (file) work(`Reading ${file.name}…`, async () => {
-  const bits = new Uint8Array(await (await ask('mask', {name:file.name}, fits(file))).arrayBuffer()), image = new ImageData(S.w, S.h), layer = document.createElement('canvas')
-  bits.forEach((v, i) => image.data.set([229, 0, 109, 255*v], 4*i))
-  Object.assign(layer, {width:S.w, height:S.h}).getContext('2d').putImageData(image, 0, 0)
-  add({kind:'bitmap', image:layer}); say('The mask is painted.') }) }
+$('mask-file').onchange = e => {
+  const file = e.target.files[0]; e.target.value = ''
+  if (file) work(`Reading ${file.name}…`, async () => {
+    const bits = new Uint8Array(await (await ask('read_mask', {name:file.name}, await checked(file))).arrayBuffer())
+    const image = make('canvas', {width:S.w, height:S.h}), pixels = new ImageData(S.w, S.h)
+    for (let i=0; i<bits.length; i++) pixels.data[4*i+3] = 255*bits[i]
+    const layer = image.getContext('2d')
+    layer.putImageData(pixels, 0, 0)
+    Object.assign(layer, {globalCompositeOperation:'source-in', fillStyle:COLOUR}); layer.fillRect(0, 0, S.w, S.h)
+    add({kind:'bitmap', image}); say('The mask is painted.')
+  })
+}
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #421645a8
 JS += r'''
-function see(view) { data.view = view; $(view).checked = true; const o = fills().at(-1)
-  $('after').src = view == 'structure' && o ? o.lbp ?? o.src : o?.src ?? S.first ?? ''
-  if (view == 'structure' && o && !o.lbp) work('Looking at the structure…', async () => { o.lbp = await picture('lbp', {version:fills().length}); see(view); say('The LBP map, which guided the painting.') }) }
-for (const view of ['paint', 'compare', 'structure', 'attention']) $(view).onchange = () => { see(view); say({paint:'', compare:'Left of the border: before.', structure:$('status').textContent, attention:'Point at something that was filled.'}[view]) }
+const SAID = {paint:'', compare:'Left of the border: before.', structure:'The LBP map, which guided the painting.',
+  attention:'Point at something that was filled.'}
+function see(view) {
+  const last = fills().at(-1), src = view == 'structure' && last?.lbp || last?.src || S.first
+  data.view = view; $(view).checked = true
+  if ($('after').src != src) $('after').src = src
+  if (view == 'structure' && !last.lbp) work('Looking at the structure…', async () => {
+    last.lbp = await picture('lbp', {version:fills().length}); see(view); say(SAID[view]) })
+}
+for (const view in SAID) $(view).onchange = () => { see(view); if (!S.busy) say(SAID[view]) }
 for (const tool of ['brush', 'eraser', 'rectangle']) $(tool).onchange = () => { see('paint'); cursor() }
-$('border').oninput = e => $('sheet').style.setProperty('--border', `${e.target.value}%`)
-function zoom(z) { S.zoom = Math.min(8, Math.max(1, z)); $('sheet').style.setProperty('--zoom', S.zoom); if (S.tab) cursor() }
-$('larger-view').onclick = () => zoom(S.zoom*1.5); $('smaller-view').onclick = () => zoom(S.zoom/1.5)
+function border(percent) { $('border').value = percent; $('work').style.setProperty('--border', `${$('border').value}%`) }
+$('border').oninput = e => border(e.target.value)
+function zoom(z) { S.zoom = Math.min(8, Math.max(1, z)); $('work').style.setProperty('--zoom', S.zoom); cursor() }
+$('closer').onclick = () => zoom(S.zoom*1.5); $('farther').onclick = () => zoom(S.zoom/1.5)
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #ee390660
+JS += r'''
+async function probe() {
+  const x = Math.floor(S.x), y = Math.floor(S.y), [x0,y0,x1,y1] = S.patch ?? [0,0,0,0], version = fills().length
+  if (!fills().some(o => o.hole[y*S.w+x]) || x>=x0 && x<x1 && y>=y0 && y<y1) return
+  if (S.probing) { S.again = true; return }
+  S.probing = true
+  try { const seen = await (await ask('explain', {version, x, y})).json(); if (version == fills().length) frames(seen) }
+  catch (e) { complain(e.message) }
+  S.probing = false
+  if (S.again) { S.again = false; probe() }
+}
 function refresh() {
   const off = {undo:!S.at, redo:S.at == S.done.length, save:!fills().length, fill:S.busy}
   for (const id in off) $(id).setAttribute('aria-disabled', off[id])
   for (const id of ['compare', 'structure', 'attention']) $(id).disabled = !fills().length
   document.body.classList.toggle('busy', S.busy)
 }
-refresh()
 '''
 
-# %% ../../nbs/38_filling.serve.ipynb #ee390660
+# %% ../../nbs/38_filling.serve.ipynb #da3b16c0
 JS += r'''
-async function probe() {
-  const x = Math.floor(S.x), y = Math.floor(S.y), p = S.patch
-  if (!fills().some(o => o.hole[y*S.w+x]) || p && x>=p[0] && x<p[2] && y>=p[1] && y<p[3]) return
-  if (S.probing) return void (S.again = true)
-  S.probing = true
-  try { const version = fills().length, seen = await (await ask('explain', {version, x:x+.5, y:y+.5})).json(); if (version == fills().length) frame(seen) }
-  catch (e) { $('problem').textContent = e.message }
-  S.probing = false
-  if (S.again) { S.again = false; probe() }
-}
 const mid = ([x0,y0,x1,y1]) => [(x0+x1)/2, (y0+y1)/2]
-function shape(tag, of, kind) { const o = document.createElementNS('http://www.w3.org/2000/svg', tag); for (const k in of) o.setAttribute(k, of[k]); o.setAttribute('class', kind); return o }
-function frame({patch, sources}) {
-  const all = [{box:patch, kind:'patch', text:'this patch'}, ...sources.map(o => ({...o, kind:o.known ? 'known' : 'missing', text:`${Math.round(100*o.weight)} % ${o.known ? 'known' : 'filled'}`}))]
-  const rect = (o, kind) => shape('rect', {x:o.box[0], y:o.box[1], width:o.box[2]-o.box[0], height:o.box[3]-o.box[1]}, kind), [x1,y1] = mid(patch)
-  S.patch = patch
-  $('boxes').replaceChildren(...[...all].reverse().flatMap(o => { const [x2,y2] = mid(o.box); return [shape('line', {x1, y1, x2, y2}, o.kind), rect(o, 'halo'), rect(o, o.kind)] }))
+function shape(tag, kind, of) {
+  const o = document.createElementNS('http://www.w3.org/2000/svg', tag)
+  for (const k in of) o.setAttribute(k, of[k])
+  o.setAttribute('class', kind)
+  return o
+}
+function frame({box:[x,y,u,v], kind}, [x1,y1]) {
+  const [x2,y2] = mid([x,y,u,v]), size = {x, y, width:u-x, height:v-y}
+  return [shape('line', kind, {x1, y1, x2, y2}), shape('rect', 'halo', size), shape('rect', kind, size)]
+}
+function crop({box:[x,y,u,v], kind, text}) {
+  const canvas = make('canvas', {width:72, height:72, className:kind}), view = canvas.getContext('2d')
+  view.imageSmoothingEnabled = false; view.drawImage($('after'), x, y, u-x, v-y, 0, 0, 72, 72)
+  return make('figure', {}, canvas, make('figcaption', {textContent:text}))
+}
+function frames(seen) {
+  const name = o => `${Math.round(100*o.weight)} % ${o.known ? 'known' : 'filled'}`
+  const sources = seen?.sources.map(o => ({box:o.box, kind:o.known ? 'known' : 'missing', text:name(o)})) ?? []
+  const all = seen ? [{box:seen.patch, kind:'patch', text:'this patch'}, ...sources] : []
+  S.patch = seen?.patch
+  $('boxes').replaceChildren(...[...all].reverse().flatMap(o => frame(o, mid(seen.patch))))
   $('sources').replaceChildren(...all.map(crop))
 }
-function crop({box:[x0,y0,x1,y1], kind, text}) {
-  const figure = document.createElement('figure'), c = Object.assign(document.createElement('canvas'), {width:72, height:72, className:kind}), caption = document.createElement('figcaption')
-  c.getContext('2d').imageSmoothingEnabled = false; c.getContext('2d').drawImage($('after'), x0, y0, x1-x0, y1-y0, 0, 0, 72, 72)
-  caption.textContent = text; figure.append(c, caption); return figure
-}
+refresh()
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #d4ee5520
@@ -720,32 +818,40 @@ def make_app(
     add_routes(app, studio)
     return app
 
+# %% ../../nbs/38_filling.serve.ipynb #dde6d265
+def _asked(req, kinds):
+    "The values of a request's query, of these kinds"
+    try: return [kind(req.query_params[name]) for name,kind in kinds.items()]
+    except (KeyError, ValueError): raise UsageError(
+        f'{req.url.path} needs {", ".join(kinds)}, but {req.url.query or "nothing"} came; load the page again.') from None
+
+def _flag(text): return text=='true'
+
 # %% ../../nbs/38_filling.serve.ipynb #f84e8390
+def _file(answer): return Response(answer[0], media_type=answer[1])
+def _bits(answer): return Response(answer, media_type='application/octet-stream')
+def _download(answer):
+    about = json.dumps(dict(name=answer[0], remarks=answer[2]))
+    return Response(answer[1], media_type='application/octet-stream', headers={'x-about':about})
+
 def add_routes(
     app,           # FastHTML app
-    studio:Studio, # What answers
+    studio:Studio, # What answers; each route is called as its method
 ):
     "Let an app answer what can be asked of a studio."
-    async def do(f, *args): return await asyncio.get_running_loop().run_in_executor(studio.worker, f, *args)
-    def file(body, kind): return Response(body, media_type=kind)
-    @app.post('/open')
-    async def open(req, name:str): return JSONResponse(await do(studio.open, name, await req.body()))
-    @app.post('/mask')
-    async def mask(req, tab:str, name:str): return file(await do(studio.read_mask, tab, name, await req.body()), 'application/octet-stream')
-    @app.post('/fill')
-    async def fill(req, tab:str, version:int, detail:bool): return JSONResponse(await do(studio.fill, tab, version, detail, await req.body()))
-    @app.get('/view')
-    async def view(tab:str, version:int): return file(*await do(studio.view, tab, version))
-    @app.get('/lbp')
-    async def lbp(tab:str, version:int): return file(*await do(studio.lbp, tab, version))
-    @app.get('/explain')
-    async def explain(tab:str, version:int, x:float, y:float): return JSONResponse(await do(studio.explain, tab, version, x, y))
-    @app.get('/save')
-    async def save(tab:str, version:int):
-        name,body,said = await do(studio.save, tab, version)
-        return Response(body, media_type='application/octet-stream', headers={'x-about':json.dumps(dict(name=name, remarks=said))})
-    @app.post('/close')
-    async def close(tab:str): await do(studio.close, tab)
+    def route(verb, f, reply, body=False, **kinds):
+        async def answer(req):
+            args = _asked(req, kinds) + ([await req.body()] if body else [])
+            return reply(await asyncio.get_running_loop().run_in_executor(studio.worker, f, *args))
+        verb(f'/{f.__name__}')(answer)
+    route(app.post, studio.open, JSONResponse, True, name=str)
+    route(app.post, studio.read_mask, _bits, True, tab=str, name=str)
+    route(app.post, studio.fill, JSONResponse, True, tab=str, version=int, detail=_flag)
+    route(app.get, studio.view, _file, tab=str, version=int)
+    route(app.get, studio.lbp, _file, tab=str, version=int)
+    route(app.get, studio.explain, JSONResponse, tab=str, version=int, x=int, y=int)
+    route(app.get, studio.save, _download, tab=str, version=int)
+    route(app.post, studio.close, JSONResponse, tab=str)
 
 # %% ../../nbs/38_filling.serve.ipynb #d15952a1
 @dataclass(frozen=True)
