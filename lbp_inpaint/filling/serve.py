@@ -356,7 +356,8 @@ class Guard:
             await send(message)
         refused = _refusal(Headers(scope=scope), self.max_bytes)
         answer = PlainTextResponse(refused[1], refused[0]) if refused else self.app
-        await answer(scope, counted, safe)
+        plain = [o for o in scope['headers'] if o[0]!=b'content-type'] # bodies are bytes, never forms to be parsed
+        await answer(scope|dict(headers=plain), counted, safe)
 
 # %% ../../nbs/38_filling.serve.ipynb #0a2c22ec
 def _key(key): return fh.Kbd(key.upper() if len(key)==1 else key, aria_hidden='true')
@@ -902,8 +903,8 @@ def stop(self:Page):
 @patch
 def wait(self:Page):
     "Serve until Ctrl-C, or until `stop` is called elsewhere."
-    print(f'The page is at {self.url}; Ctrl-C ends it.', flush=True)
     try:
+        print(f'The page is at {self.url}; Ctrl-C ends it.', flush=True)
         while self.thread.is_alive(): self.thread.join(.2)
     except KeyboardInterrupt: pass
     finally: self.stop()
