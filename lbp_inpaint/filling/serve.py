@@ -554,6 +554,7 @@ CSS += '''
 
 # %% ../../nbs/38_filling.serve.ipynb #d81aa37a
 CSS += '''
+#boxes { --main:#ff6fa3; --known:#4fd1a0; --missing:#ffae57 }
 #boxes rect { fill:none; stroke-width:2.5; vector-effect:non-scaling-stroke }
 #boxes .halo { stroke:#000a; stroke-width:5 }
 #boxes line { stroke-width:1.5; vector-effect:non-scaling-stroke }
