@@ -18,8 +18,8 @@ from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
 from lbp_inpaint.evidence.evaluate import evaluate, evaluate_files
 from lbp_inpaint.evidence.scores import HoledPictures, gradient_energy, lpips_distance, vgg_distance
-from lbp_inpaint.nets.build import InpaintNet
-from lbp_inpaint.nets.weights import save_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.weights import read_about, save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
 from lbp_inpaint.settings import HOLES, EvaluateSettings

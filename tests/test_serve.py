@@ -106,7 +106,7 @@ def test_unforeseen(visit, coffee, hole):
 
 def test_no_attention(small, coffee, hole):
     "Weights without attention fill, and say that there is nothing to show."
-    from lbp_inpaint.nets.build import InpaintNet
+    from lbp_inpaint.nets.generator import InpaintNet
     from lbp_inpaint.filling.inpainter import Inpainter
     plain = Visit(Inpainter(InpaintNet(nf=4, attention='none'), 'cpu'))
     plain.open(file_of(coffee))

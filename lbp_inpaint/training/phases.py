@@ -16,6 +16,7 @@ from fastai.torch_core import show_image
 from ..settings import *
 from ..core import *
 from ..metrics import *
+from ..nets.generator import *
 from ..nets.discriminator import *
 from ..nets.losses import *
 from ..nets.variants import *
