@@ -107,6 +107,7 @@ class FillSettings(MaskSettings):
     detail:bool = False          # Copy detail from the surroundings into the fill: sharper, slower, and not always where it belongs?
     recursive:bool = False       # Fill the folders within the folder, too?
     overwrite:bool = False       # Replace results that are there already?
+    skip_existing:bool = False   # Skip a picture whose result is there already, as is usual in a folder?
     keep_metadata:bool = False   # Keep the place and the maker's notes (EXIF)?
     lbp:str = None               # Write the completed LBP map to this file, too
     attention:str = None         # 'X,Y': write which patches that hole pixel was made from, to OUT-attention.png
