@@ -134,14 +134,17 @@ def _is_there(path):
     try: return path.exists()
     except OSError: return False
 
+def _same_file(path): return path.stat().st_dev,path.stat().st_ino
+
 def _check_results(jobs, s, alone, more=()):
     "Raise `PictureError` for a result that cannot be written, would replace an input, or, alone, is there already"
     inputs = {Path(o).resolve() for j in jobs for o in (j.picture,j.mask) if isinstance(o, (str,os.PathLike))}
-    there = {(i.stat().st_dev,i.stat().st_ino) for i in inputs if _is_there(i)}
+    files = {_same_file(o) for o in inputs if _is_there(o)}
     for o in [Path(o) for o in [*(j.result for j in jobs), *more] if isinstance(o, (str,os.PathLike))]:
         output_format(o)
-        if o.resolve() in inputs or _is_there(o) and (o.stat().st_dev,o.stat().st_ino) in there: raise PictureError(f'The output {o} is an input itself; give another name.')
-        if alone and not (s.overwrite or s.skip_existing) and _is_there(o): raise PictureError(f'The output {o} is there already; give another name, or replace it with --overwrite.')
+        there = o.exists() if alone else _is_there(o)
+        if o.resolve() in inputs or there and _same_file(o) in files: raise PictureError(f'The output {o} is an input itself; give another name.')
+        if alone and there and not (s.overwrite or s.skip_existing): raise PictureError(f'The output {o} is there already; give another name, or replace it with --overwrite.')
 
 # %% ../../nbs/37_filling.folders.ipynb #ebc9b802
 @contextmanager
@@ -223,9 +226,9 @@ def _conclude(outcomes):
     refused = [o.problem for o in outcomes if o.problem]
     filled,skipped = (sum(o.status==k for o in outcomes) for k in ('filled','skipped'))
     if refused and len(outcomes)==1: raise refused[0]
-    there = f'{skipped} skipped, since their results are there already' if skipped else ''
-    if refused: raise PictureError(f'{filled} filled, {len(refused)} refused{", "+there if there else ""}:\n' + '\n'.join(f'  {o}' for o in refused))
-    if skipped: warnings.warn(f'{filled} filled, {there}; replace them with --overwrite.', stacklevel=3)
+    counts = f'{filled} filled' + (f', {skipped} skipped' if skipped else '')
+    if refused: raise PictureError(f'{counts}, {len(refused)} refused:\n' + '\n'.join(f'  {o}' for o in refused))
+    if skipped: warnings.warn(f'{counts}, since their results are there already; replace them with --overwrite.', stacklevel=3)
 
 # %% ../../nbs/37_filling.folders.ipynb #4df3a8cb
 def _more_results(job, s): return ([Path(s.lbp)] if s.lbp else []) + ([attention_name(job.result)] if s.attention else []) # beside the filled picture
