@@ -37,52 +37,90 @@ def _separate(pixels, notes):
     return {'I;16B':'L','I;16L':'L','I;16':'L','I':'L','F':'L'}.get(pixels.mode, pixels.mode), a, None
 
 # %% ../nbs/07_pictures.ipynb #f6d006c9
-def _view(model, color):
-    "uint8 `(H,W,3)` of a colour array"
+def _view(model, color, low, high):
+    "uint8 `(H,W,3)` of a colour array whose values `low` to `high` are black to white"
     if model=='1': color = color.astype(np.uint8)*255
     if model=='CMYK': return np.asarray(Image.fromarray(color, 'CMYK').convert('RGB'))
-    levels = to_levels(color)
+    levels = to_levels(color, low, high)
     return levels if levels.ndim==3 else np.broadcast_to(levels[...,None], (*levels.shape,3))
 
-def _stored(values, model, dtype):
-    "Colours `(N,3)` in 0..1 as pixels of a model and type: `(N,)` or `(N,C)`"
+def _stored(values, model, dtype, low, high):
+    "Colours `(N,3)` in 0..1 as pixels of a model, type and range: `(N,)` or `(N,C)`"
     if model in ('1','L'): values = values@np.array([.299,.587,.114], np.float32)
     if model=='1': return values>=.5
     if model=='CMYK': values = np.column_stack([1-values, np.zeros(len(values), np.float32)])
-    if dtype.kind=='f': return values.astype(dtype)
-    return (values*(255 if dtype==np.uint8 else 65535)).round().astype(dtype)
+    values = values*(high-low)+low
+    return values.astype(dtype) if dtype.kind=='f' else values.round().astype(dtype)
+
+def _opaque(alpha): return 1 if alpha.dtype.kind=='f' else 255 if alpha.dtype==np.uint8 else 65535
 
 # %% ../nbs/07_pictures.ipynb #1030fab2
 class Picture:
-    "A picture with all that it came with; `rgb` is what a network sees of it, `paint` fills its hole."
+    "A picture with all that it came with; `see` gives what a network sees of it, `paint` fills its hole."
     def __init__(self,
         source,             # Whatever `load_pixels` takes
         max_megapixels=200, # Refuse, from the header alone, what has more
     ):
-        self.name = source if isinstance(source, (str,Path)) else 'The picture'
+        self.source,self.name = source,source if isinstance(source, (str,Path)) else 'The picture'
         pixels,self.info = load_pixels(source, max_megapixels)
         self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[]
         self.model,self.color,self.alpha = _separate(pixels, self.notes)
         if self.model not in ('1','L','RGB','CMYK'): raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; save it as RGB.')
-        try: self.rgb = _view(self.model, self.color)
-        except PictureError as e: raise PictureError(str(e).replace('The picture', str(self.name), 1)) from None
 
-    def rgb_now(self): return _view(self.model, self.color) # `rgb` after painting
     @property
-    def size(self): return self.rgb.shape[1::-1] # (width, height)
+    def size(self): return self.color.shape[1::-1] # (width, height)
+    @property
+    def is_clear(self): return self.alpha is not None and not (self.alpha>=_opaque(self.alpha)).all() # An opaque alpha is no transparency
+    @property
+    def rgb(self): return self.see()[0]
 
-    def paint(self,
-        hole:np.ndarray,   # bool `(H,W)`, True = hole
-        values:np.ndarray, # float32 `(N,3)`, colours 0..1 of the hole's pixels, row by row
-        opaque=False,      # Make the hole opaque?
-    ):
-        "Fill the hole, in a copy of the pixels; every other pixel stays as it is."
-        self.color = self.color.copy()
-        self.color[hole] = _stored(values, self.model, self.color.dtype)
-        if opaque and self.alpha is not None:
-            self.alpha = self.alpha.copy()
-            self.alpha[hole] = 1 if self.alpha.dtype.kind=='f' else np.iinfo(self.alpha.dtype).max
-        return self
+# %% ../nbs/07_pictures.ipynb #f07a0002
+@patch
+def unknown(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> np.ndarray: # bool `(H,W)`: the hole, and what is transparent
+    "Where a network may not look."
+    if hole is None: hole = np.zeros(self.color.shape[:2], bool)
+    return hole if not self.is_clear else hole | (to_levels(self.alpha, 0, _opaque(self.alpha))==0)
+
+@patch
+def own_range(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> tuple: # (lowest, highest) value, seen as black and as white
+    "The range of the known levels; raises `PictureError` where one of them has no place in any picture."
+    try: return value_range(self.color, ~self.unknown(hole), self.info.get('declared'))
+    except PictureError as e: raise PictureError(str(e).replace('The picture', str(self.name), 1)) from None
+
+@patch
+def see(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> tuple: # uint8 `(H,W,3)`, in which transparent pixels are white; and `unknown`, bool `(H,W)`
+    "What a network sees; raises `PictureError` as `own_range` does."
+    unknown = self.unknown(hole)
+    rgb = _view(self.model, self.color, *self.own_range(hole))
+    beside = unknown if hole is None else unknown&~hole
+    if beside.any():
+        rgb = rgb.copy()
+        rgb[beside] = 255
+    return rgb,unknown
+
+# %% ../nbs/07_pictures.ipynb #f07a0005
+@patch
+def paint(self:Picture,
+    hole:np.ndarray,   # bool `(H,W)`, True = hole
+    values:np.ndarray, # float32 `(N,3)`, colours 0..1 of the hole's pixels, row by row
+    opaque=False,      # Make the hole opaque?
+):
+    "Fill the hole, in a copy of the pixels; every other pixel stays as it is."
+    low,high = self.own_range(hole)
+    self.color = self.color.copy()
+    self.color[hole] = _stored(values, self.model, self.color.dtype, low, high)
+    if opaque and self.alpha is not None:
+        self.alpha = self.alpha.copy()
+        self.alpha[hole] = _opaque(self.alpha)
+    share = (self.unknown()&hole).sum()/max(1, hole.sum())
+    if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
+    return self
 
 # %% ../nbs/07_pictures.ipynb #0b9d6e88
 def _merged(color, alpha):
@@ -117,10 +155,7 @@ _STALE = 0xA002,0xA003,0xA005                           # width and height, perh
 
 def _kept_exif(info, keep_metadata):
     "EXIF for the result as bytes, or None"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            return _chosen_exif(info['exif'], keep_metadata)
+    try: return _chosen_exif(info['exif'], keep_metadata)
     except Exception: return None # there is none, or it is damaged: no reason to give up the picture
 
 def _chosen_exif(exif, keep_metadata):
@@ -192,7 +227,8 @@ def save(self:Picture,
 ):
     "Write the picture in the format of `path`'s ending, completely or not at all; warns of what the format cannot hold, raises `PictureError` where it cannot be written."
     kind,notes,(model,color,alpha) = output_format(path),self.notes[:],(self.model,self.color,self.alpha)
-    if alpha is not None and kind not in _CLEAR: raise PictureError(f'The output {path} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+    if self.is_clear and kind not in _CLEAR: raise PictureError(f'The output {path} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+    if kind not in _CLEAR: alpha = None # an opaque one says nothing
     exif = _kept_exif(self.info, keep_metadata)
     if color.dtype.kind=='f' and kind!='TIFF':
         color,alpha = (None if o is None else (np.clip(o, 0, 1)*65535).round().astype(np.uint16) for o in (color,alpha))
