@@ -54,15 +54,23 @@ _EXIF,_GPS = 0x8769,0x8825
 Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{})) # number -> value, of the file itself, of EXIF and of the place
 warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.') # its remarks on damaged tags; once for all, as threads share the filters
 
-def _directory(f, at, group=None):
-    "Tags of one directory of an open TIFF file, the first one without `at`; nothing where it is damaged"
+def _directory(f, at=None, group=None):
+    "(tags, where the next begins) of one directory of an open TIFF file, of the first one without `at`; nothing where it is damaged"
     try:
         f.seek(0); head = f.read(8)
         if head[2:4] in (b'+\0',b'\0+'): head += f.read(8) # BigTIFF
         ifd = ImageFileDirectory_v2(head, group=group)
         f.seek(ifd.next if at is None else at); ifd.load(f)
-        return _sound(dict(ifd), group)
-    except Exception: return {}
+        return _sound(dict(ifd), group),ifd.next
+    except Exception: return {},0
+
+def _main_directory(f):
+    "Tags of the picture itself, neither of a smaller copy (bit 0 of tag 254) nor of a mask (bit 2) before it"
+    first,after = tags,after = _directory(f)
+    for _ in range(9):
+        if not after or not isinstance(tags.get(254), int) or not tags[254]&5: break
+        tags,after = _directory(f, after)
+    return tags or first
 
 def _sound(tags, group=None):
     "Those tags that can be written again; text as bytes, in whatever alphabet it is"
@@ -76,8 +84,8 @@ def _sound(tags, group=None):
     return res
 
 def _tags_in(f):
-    main = _directory(f, None)
-    return Tags(main, *(_directory(f, main[o], o) if isinstance(main.get(o), int) else {} for o in (_EXIF,_GPS)))
+    main = _main_directory(f)
+    return Tags(main, *(_directory(f, main[o], o)[0] if isinstance(main.get(o), int) else {} for o in (_EXIF,_GPS)))
 
 # %% ../nbs/07_pictures.ipynb #f5c8960d
 def read_tags(
@@ -91,60 +99,98 @@ def read_tags(
         if isinstance(source, Image.Image):
             e = source.getexif()
             return Tags(*(_sound(dict(o), g) for o,g in ((e,None), (e.get_ifd(_EXIF),_EXIF), (e.get_ifd(_GPS),_GPS))))
-        if info.get('format')!='TIFF': return Tags()
-        if hasattr(source, 'read'): return _tags_in(source)
+        if hasattr(source, 'read'): return _tags_in(source) if info.get('format')=='TIFF' else Tags()
+        if info.get('format')!='TIFF' or not Path(source).is_file(): return Tags() # a pipe has nothing left
         with open(source, 'rb') as f: return _tags_in(f)
     except Exception: return Tags()
 
 # %% ../nbs/07_pictures.ipynb #f6d006c9
-def _view(model, color):
-    "uint8 `(H,W,3)` of a colour array"
+def _view(model, color, low, high):
+    "uint8 `(H,W,3)` of a colour array whose values `low` to `high` are black to white"
     if model=='1': color = color.astype(np.uint8)*255
     if model=='CMYK': return np.asarray(Image.fromarray(color, 'CMYK').convert('RGB'))
-    levels = to_levels(color)
+    levels = to_levels(color, low, high)
     return levels if levels.ndim==3 else np.broadcast_to(levels[...,None], (*levels.shape,3))
 
-def _stored(values, model, dtype):
-    "Colours `(N,3)` in 0..1 as pixels of a model and type: `(N,)` or `(N,C)`"
+def _stored(values, model, dtype, low, high):
+    "Colours `(N,3)` in 0..1 as pixels of a model, type and range: `(N,)` or `(N,C)`"
     if model in ('1','L'): values = values@np.array([.299,.587,.114], np.float32)
     if model=='1': return values>=.5
     if model=='CMYK': values = np.column_stack([1-values, np.zeros(len(values), np.float32)])
-    if dtype.kind=='f': return values.astype(dtype)
-    return (values*(255 if dtype==np.uint8 else 65535)).round().astype(dtype)
+    values = values*(high-low)+low
+    return values.astype(dtype) if dtype.kind=='f' else values.round().astype(dtype)
+
+def _opaque(alpha): return 1 if alpha.dtype.kind=='f' else 255 if alpha.dtype==np.uint8 else 65535
 
 # %% ../nbs/07_pictures.ipynb #1030fab2
 class Picture:
-    "A picture with all that it came with; `rgb` is what a network sees of it, `paint` fills its hole."
+    "A picture with all that it came with; `see` gives what a network sees of it, `paint` fills its hole."
     def __init__(self,
         source,             # Whatever `load_pixels` takes
         max_megapixels=200, # Refuse, from the header alone, what has more
     ):
-        self.name = source if isinstance(source, (str,Path)) else 'The picture'
+        self.source,self.name = source,source if isinstance(source, (str,Path)) else 'The picture'
         pixels,self.info = load_pixels(source, max_megapixels)
         self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[]
         self.model,self.color,self.alpha = _separate(pixels, self.notes)
         if self.alpha is None: self.alpha = _keyed_alpha(self.color, self.info, self.notes)
         self.tags = read_tags(source, self.info)
         if self.model not in ('1','L','RGB','CMYK'): raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; save it as RGB.')
-        try: self.rgb = _view(self.model, self.color)
-        except PictureError as e: raise PictureError(str(e).replace('The picture', str(self.name), 1)) from None
 
-    def rgb_now(self): return _view(self.model, self.color) # `rgb` after painting
     @property
-    def size(self): return self.rgb.shape[1::-1] # (width, height)
+    def size(self): return self.color.shape[1::-1] # (width, height)
+    @property
+    def is_clear(self): return self.alpha is not None and not (self.alpha>=_opaque(self.alpha)).all() # An opaque alpha is no transparency
+    @property
+    def rgb(self): return self.see()[0]
 
-    def paint(self,
-        hole:np.ndarray,   # bool `(H,W)`, True = hole
-        values:np.ndarray, # float32 `(N,3)`, colours 0..1 of the hole's pixels, row by row
-        opaque=False,      # Make the hole opaque?
-    ):
-        "Fill the hole, in a copy of the pixels; every other pixel stays as it is."
-        self.color = self.color.copy()
-        self.color[hole] = _stored(values, self.model, self.color.dtype)
-        if opaque and self.alpha is not None:
-            self.alpha = self.alpha.copy()
-            self.alpha[hole] = 1 if self.alpha.dtype.kind=='f' else np.iinfo(self.alpha.dtype).max
-        return self
+# %% ../nbs/07_pictures.ipynb #f07a0002
+@patch
+def unknown(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> np.ndarray: # bool `(H,W)`: the hole, and what is transparent
+    "Where a network may not look."
+    if hole is None: hole = np.zeros(self.color.shape[:2], bool)
+    return hole if not self.is_clear else hole | (to_levels(self.alpha, 0, _opaque(self.alpha))==0)
+
+@patch
+def own_range(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> tuple: # (lowest, highest) value, seen as black and as white
+    "The range of the known levels; raises `PictureError` where one of them has no place in any picture."
+    try: return value_range(self.color, ~self.unknown(hole), self.info.get('declared'))
+    except PictureError as e: raise PictureError(str(e).replace('The picture', str(self.name), 1)) from None
+
+@patch
+def see(self:Picture,
+    hole:np.ndarray=None, # bool `(H,W)`, True = hole
+) -> tuple: # uint8 `(H,W,3)`, in which transparent pixels are white; and `unknown`, bool `(H,W)`
+    "What a network sees; raises `PictureError` as `own_range` does."
+    unknown = self.unknown(hole)
+    rgb = _view(self.model, self.color, *self.own_range(hole))
+    beside = unknown if hole is None else unknown&~hole
+    if beside.any():
+        rgb = rgb.copy()
+        rgb[beside] = 255
+    return rgb,unknown
+
+# %% ../nbs/07_pictures.ipynb #f07a0005
+@patch
+def paint(self:Picture,
+    hole:np.ndarray,   # bool `(H,W)`, True = hole
+    values:np.ndarray, # float32 `(N,3)`, colours 0..1 of the hole's pixels, row by row
+    opaque=False,      # Make the hole opaque?
+):
+    "Fill the hole, in a copy of the pixels; every other pixel stays as it is."
+    low,high = self.own_range(hole)
+    self.color = self.color.copy()
+    self.color[hole] = _stored(values, self.model, self.color.dtype, low, high)
+    if opaque and self.alpha is not None:
+        self.alpha = self.alpha.copy()
+        self.alpha[hole] = _opaque(self.alpha)
+    share = (self.unknown()&hole).sum()/max(1, hole.sum())
+    if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
+    return self
 
 # %% ../nbs/07_pictures.ipynb #0b9d6e88
 def _merged(color, alpha):
@@ -373,7 +419,7 @@ def _fit_numbers(color, alpha, kind, name, notes):
     if kind=='TIFF': return color,alpha
     if color.dtype.kind=='f':
         notes.append(f'holds floating-point numbers, which {kind} rounds to whole ones')
-        return [None if o is None else (np.clip(o, 0, 1)*65535).round().astype(np.uint16) for o in (color,alpha)]
+        return [None if o is None else (np.nan_to_num(o).clip(0, 1)*65535).round().astype(np.uint16) for o in (color,alpha)]
     if color.dtype.itemsize<3: return color,alpha
     if color.size and not 0<=color.min()<=color.max()<65536: raise PictureError(f'{name} holds values up to {color.max()}, but {kind} holds 65535 at most; write TIFF.')
     return color.astype(np.uint16),alpha
@@ -389,7 +435,8 @@ def save(self:Picture,
     stream = hasattr(path, 'write')
     kind = kind or (_own_format(self.info) if stream else output_format(path))
     where,notes,(model,color,alpha) = 'The output' if stream else f'The output {path}',self.notes[:],(self.model,self.color,self.alpha)
-    if alpha is not None and kind not in _CLEAR: raise PictureError(f'{where} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+    if self.is_clear and kind not in _CLEAR: raise PictureError(f'{where} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+    if kind not in _CLEAR: alpha = None # an opaque one says nothing
     color,alpha = _fit_numbers(color, alpha, kind, self.name, notes)
     if color.dtype.itemsize>1 and kind not in _DEEP:
         model,color,alpha = _shallow(model, color, alpha)
