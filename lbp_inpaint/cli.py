@@ -1,4 +1,4 @@
-"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `convert` and `demo`: thin shells over documented functions.
+"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `convert`, `demo` and `serve`: thin shells over documented functions.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 
@@ -147,6 +147,16 @@ def _demo(
     from lbp_inpaint.evidence.demo import demo
     demo(Out, weights, device)
 
+# %% ../nbs/90_cli.ipynb #9f1f5c85
+@takes(ServeSettings)
+def _serve(
+    weights='small', # Name of shipped weights, or a folder written by `train`
+    **kwargs
+):
+    "Open a page to paint holes on and fill them, for this computer alone."
+    from lbp_inpaint.filling.serve import serve
+    serve(weights, **kwargs).wait()
+
 # %% ../nbs/90_cli.ipynb #4da74b43
 class _Devices(tuple):
     "Names of devices; those with a number, such as cuda:1, are not listed"
@@ -164,7 +174,7 @@ def _tidy(parser):
     return parser
 
 # %% ../nbs/90_cli.ipynb #dbdabd92
-COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
+COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)

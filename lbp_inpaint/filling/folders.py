@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/filling.folders.html.md"""
 __all__ = ['ENDINGS', 'RAW_ENDINGS', 'Job', 'Outcome', 'pair_files', 'attention_name', 'read_pipe', 'is_folder', 'fill']
 
 # %% ../../nbs/37_filling.folders.ipynb #4ac55417
-import copy, io, os, re, stat, sys, unicodedata, warnings
+import io, os, re, stat, sys, unicodedata, warnings
 from collections import namedtuple
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -187,13 +187,16 @@ def read_pipe(
 # %% ../../nbs/37_filling.folders.ipynb #e693a00e
 def _bar(items=None, **kwargs): return tqdm(items, disable=None, file=sys.stderr, leave=False, **kwargs) # only on a terminal
 
-def _watched(inp, hole):
-    "`inp`, with a bar over the windows of a large hole, if someone is looking"
-    if not sys.stderr.isatty(): return inp,_bar()
-    bar,res = _bar(total=len(hole_windows(hole, inp.size)[0]), unit='window', delay=1),copy.copy(inp)
-    def run(image, mask): answer = inp.run(image, mask); bar.update(len(image)); return answer
-    res.run = run
-    return res,bar
+@contextmanager
+def _watched(inp, hole, alone):
+    "`inp`, with a bar over the windows of a single large picture if someone is looking"
+    n = len(hole_windows(hole, inp.size)[0]) if alone and sys.stderr.isatty() else 0
+    if n<=inp.batch: yield inp; return
+    with _bar(total=n, unit='window') as bar:
+        res = Inpainter(inp.net, inp.device, inp.precision, inp.detail)
+        def run(image, mask): answer = inp.run(image, mask); bar.update(len(image)); return answer
+        res.run = run
+        yield res
 
 def _fill_one(inp, job, s, alone):
     "Fill one file by the settings `s`, and write what else they ask for: the files written"
@@ -201,8 +204,7 @@ def _fill_one(inp, job, s, alone):
     pic = Picture(_opened(job.picture, s.max_megapixels), s.max_megapixels)
     hole = read_hole(_opened(job.mask, s.max_megapixels), pic, s)
     seen = s.attention and explain_pixel(inp.net, pic.rgb, hole, *_point(s.attention), inp.size, inp.device)
-    painter,bar = _watched(inp, hole) if alone else (inp,_bar())
-    with bar: colours,codes = painter.paint(pic.rgb, hole)
+    with _watched(inp, hole, alone) as painter: colours,codes = painter.paint(pic.rgb, hole)
     pic.paint(hole, colours, opaque=s.mask_from_alpha).save(job.result, s.keep_metadata)
     if s.lbp: save_picture(lambda: inp.lbp_picture(pic, hole, codes), s.lbp)
     if seen: save_picture(lambda: seen.picture, attention_name(job.result))
