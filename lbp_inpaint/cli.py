@@ -155,6 +155,7 @@ def main(
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
     with warnings.catch_warnings(), _terminable():
         warnings.simplefilter('always', UserWarning)
+        warnings.filterwarnings('ignore', module=r'PIL\.') # what it remarks on damage is ours to say
         warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
         code,problem = _run(command, kwargs)
         if problem: print(f'lbp-inpaint: {problem}', file=sys.stderr)

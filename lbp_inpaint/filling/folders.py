@@ -95,8 +95,9 @@ def _fill_one(inp, picture, mask, out, s):
     "Fill one file by the settings `s`, and write what else they ask for"
     pic = Picture(picture, s.max_megapixels)
     hole = read_hole(mask, pic, s)
-    seen = s.attention and explain_pixel(inp.net, pic.rgb, hole, *_point(s.attention), inp.size, inp.device)
-    colours,codes = inp.paint(pic.rgb, hole)
+    rgb,unknown = pic.see(hole)
+    seen = s.attention and explain_pixel(inp.net, rgb, hole, *_point(s.attention), inp.size, inp.device)
+    colours,codes = inp.paint(rgb, hole, unknown)
     pic.paint(hole, colours, opaque=s.mask_from_alpha).save(out, s.keep_metadata)
     if s.lbp: save_picture(lambda: inp.lbp_picture(pic, hole, codes), s.lbp)
     if seen: save_picture(lambda: seen.picture, attention_name(out))
