@@ -213,9 +213,8 @@ def _run(command, kwargs):
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
 
-def _say(message, *where):
-    "Print a problem or a note, without spoiling a bar; what Pillow remarks on damaged tags is no matter"
-    if where and 'PIL' in Path(where[1]).parts: return
+def _say(message, *_):
+    "Print a problem or a note, without spoiling a bar"
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)
@@ -232,6 +231,7 @@ def main(
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
     with warnings.catch_warnings(), _terminable(), contextlib.ExitStack() as stack:
         warnings.simplefilter('ignore' if quiet else 'always', UserWarning)
+        warnings.filterwarnings('ignore', module=r'PIL\\.') # what it remarks on damage is ours to say
         warnings.showwarning = _say
         if quiet: _mute(stack, command)
         code,problem = _run(command, kwargs)

@@ -203,8 +203,9 @@ def _fill_one(inp, job, s, alone):
     if job.problem: raise job.problem
     pic = Picture(_opened(job.picture, s.max_megapixels), s.max_megapixels)
     hole = read_hole(_opened(job.mask, s.max_megapixels), pic, s)
-    seen = s.attention and explain_pixel(inp.net, pic.rgb, hole, *_point(s.attention), inp.size, inp.device)
-    with _watched(inp, hole, alone) as painter: colours,codes = painter.paint(pic.rgb, hole)
+    rgb,unknown = pic.see(hole)
+    seen = s.attention and explain_pixel(inp.net, rgb, hole, *_point(s.attention), inp.size, inp.device)
+    with _watched(inp, hole, alone) as painter: colours,codes = painter.paint(rgb, hole, unknown)
     pic.paint(hole, colours, opaque=s.mask_from_alpha).save(job.result, s.keep_metadata)
     if s.lbp: save_picture(lambda: inp.lbp_picture(pic, hole, codes), s.lbp)
     if seen: save_picture(lambda: seen.picture, attention_name(job.result))

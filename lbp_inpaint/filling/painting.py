@@ -9,6 +9,7 @@ __all__ = ['REACH', 'paint_hole']
 
 # %% ../../nbs/33_filling.painting.ipynb #e15bdcb6
 import numpy as np, torch, torch.nn.functional as F
+from scipy import ndimage
 from ..core import *
 from .seams import *
 from .detail import *
@@ -72,6 +73,11 @@ def _meet_at_full_size(values, rgb, pixels, scaled):
         res[i] = fill[0,:,y-y0,x-x0].T.numpy()
     return res
 
+# %% ../../nbs/33_filling.painting.ipynb #f33a0002
+def _with_rim(hole, unknown):
+    "The hole, and what else is unknown within the reach of its seam"
+    return hole if unknown is hole or (unknown==hole).all() else hole | unknown&ndimage.maximum_filter(hole, 2*(REACH+8)+1)
+
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
     run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map, picture), on the CPU
@@ -80,12 +86,16 @@ def paint_hole(
     size:int=256,    # The networks' size, pixels
     batch:int=4,     # Windows at once
     detail:bool=False, # Copy detail from the surroundings into the fill, see `add_detail`?
+    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
-    windows,groups = hole_windows(hole, size)
-    pixels = HolePixels(hole)
+    if unknown is None: unknown = hole
+    painted = _with_rim(hole, unknown)
+    windows,groups = hole_windows(painted, size)
+    pixels = HolePixels(painted)
     total,weight = np.zeros((pixels.n,4), np.float32),np.zeros(pixels.n, np.float32)
-    for w,answer in _answers(run, rgb, hole, windows, size, batch, detail): _add(total, weight, w, answer, groups, pixels)
+    for w,answer in _answers(run, rgb, unknown, windows, size, batch, detail): _add(total, weight, w, answer, groups, pixels)
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, (total[:,3]+1)*127.5
+    colours,wanted = _meet_at_full_size(total[:,:3], rgb, pixels, scaled),hole[painted]
+    return (colours[wanted]+1)/2, (total[wanted,3]+1)*127.5
