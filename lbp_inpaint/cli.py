@@ -1,4 +1,4 @@
-"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `convert` and `demo`: thin shells over documented functions.
+"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `convert`, `demo` and `serve`: thin shells over documented functions.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 
@@ -8,8 +8,9 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 __all__ = ['COMMANDS', 'main']
 
 # %% ../nbs/90_cli.ipynb #028fc05d
-import argparse, contextlib, signal, sys, threading, warnings
+import argparse, contextlib, io, json as js, os, re, signal, sys, threading, warnings
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated
 from fastcore.script import anno_parser
 import lbp_inpaint
@@ -19,14 +20,50 @@ from .settings import *
 # %% ../nbs/90_cli.ipynb #34351c40
 @takes(FillSettings)
 def _fill(
-    picture, # Picture, or folder of pictures
+    picture, # Picture, folder of pictures, or - for standard input
     mask,    # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
-    Out:str='filled.png', # File to write, or folder
+    Out:str=None, # File to write, folder, or - for standard output; filled.png without it, for a folder the folder filled, and where the picture is - standard output
+    json:bool=False,  # Tell each result as a line of JSON?
+    quiet:bool=False, # Tell nothing but problems?
     **kwargs
 ):
     "Fill the holes of a picture, or of a folder of pictures."
     from lbp_inpaint.filling.folders import fill
-    for o in fill(picture, mask, Out, **kwargs): print(o)
+    out = Out or ('-' if picture in _STANDARD_INPUT else None)
+    if out=='-': out = _standard_output(json)
+    own = kwargs.get('mask_from_alpha') or kwargs.get('mask_color') # is the hole marked in the picture itself?
+    picture,mask = _read_input(picture, mask, own, kwargs.get('max_megapixels', 200))
+    tell = None if hasattr(out, 'write') or quiet and not json else _tell_json if json else _tell_names
+    fill(picture, mask, out, tell, **kwargs)
+
+# %% ../nbs/90_cli.ipynb #64ac4ead
+_STANDARD_INPUT = '-','/dev/stdin'
+
+def _read_input(picture, mask, own, megapixels):
+    "Picture and mask, those that are standard input as open files in memory"
+    if not {picture,mask} & {*_STANDARD_INPUT}: return picture,mask
+    if {picture,mask}<={*_STANDARD_INPUT} and not own: raise UsageError('Picture and mask are both standard input; give one of them as a file.')
+    if sys.stdin is None or sys.stdin.isatty(): raise UsageError('Standard input is a terminal, which gives no picture; send one to it, as in: lbp-inpaint fill - MASK < PICTURE')
+    from lbp_inpaint.filling.folders import read_pipe
+    data = read_pipe(sys.stdin.buffer, megapixels).getvalue()
+    return [io.BytesIO(data) if o in _STANDARD_INPUT else o for o in (picture,mask)]
+
+def _standard_output(json):
+    "Standard output for a picture"
+    if json: raise UsageError('The picture and --json would both go to standard output; give the picture a file with -o.')
+    if sys.stdout.isatty(): raise UsageError('Standard output is a terminal, which shows no picture; give a file with -o, or send it on with > or |.')
+    return sys.stdout.buffer
+
+# %% ../nbs/90_cli.ipynb #29e0bea9
+def _tell_names(o):
+    "Print what was written, without spoiling a bar"
+    from tqdm import tqdm
+    for path in o.written: tqdm.write(str(path))
+
+def _tell_json(o):
+    "Print a line of JSON"
+    name = lambda source: '-' if hasattr(source, 'read') else None if source is None else str(source)
+    print(js.dumps(dict(picture=name(o.picture), mask=name(o.mask), status=o.status, written=[str(p) for p in o.written], problem=str(o.problem) if o.problem else None)), flush=True)
 
 # %% ../nbs/90_cli.ipynb #39b3ceaa
 _Names = Annotated[str, {'nargs':'+'}]
@@ -110,14 +147,42 @@ def _demo(
     from lbp_inpaint.evidence.demo import demo
     demo(Out, weights, device)
 
+# %% ../nbs/90_cli.ipynb #9f1f5c85
+@takes(ServeSettings)
+def _serve(
+    weights='small', # Name of shipped weights, or a folder written by `train`
+    **kwargs
+):
+    "Open a page to paint holes on and fill them, for this computer alone."
+    from lbp_inpaint.filling.serve import serve
+    serve(weights, **kwargs).wait()
+
 # %% ../nbs/90_cli.ipynb #4da74b43
-COMMANDS = dict(fill=_fill, train=_train, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
+class _Devices(tuple):
+    "Names of devices; those with a number, such as cuda:1, are not listed"
+    def __contains__(self, name): return super().__contains__(name.partition(':')[0]) and re.fullmatch(r'\w+|(cuda|mps):\d+', name) is not None
+
+_CHOICES = dict(device=_Devices(('auto','cpu','cuda','mps')), precision=PRECISION_NAMES)
+_METAVARS = {int:'N', float:'X', 'lbp':'FILE', 'vgg':'FILE', 'lpips':'FILE', 'out':'PATH', 'attention':'X,Y', 'mask_color':'COLOR'} # by type, or by name
+
+def _tidy(parser):
+    "Plain names and choices in the place of types"
+    for a in parser._actions:
+        if not a.option_strings or a.nargs==0: continue
+        a.choices = _CHOICES.get(a.dest, a.choices)
+        a.metavar = None if a.choices else _METAVARS.get(a.dest, _METAVARS.get(a.type, a.dest.upper()))
+    return parser
+
+# %% ../nbs/90_cli.ipynb #dbdabd92
+COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)
     p.add_argument('--version', action='version', version=f'lbp-inpaint {lbp_inpaint.__version__}')
     sub = p.add_subparsers(dest='command', required=True, metavar=f'{{{",".join(COMMANDS)}}}')
-    for name,f in COMMANDS.items(): sub.add_parser(name, parents=[anno_parser(f)], conflict_handler='resolve', help=f.__doc__, description=f.__doc__)
+    for name,f in COMMANDS.items():
+        one = sub.add_parser(name, parents=[_tidy(anno_parser(f))], conflict_handler='resolve', help=f.__doc__, description=f.__doc__)
+        if f is not _fill: one.add_argument('--quiet', action='store_true', help='Tell nothing but problems?')
     return p
 
 # %% ../nbs/90_cli.ipynb #2c5e6b6b
@@ -139,10 +204,20 @@ def _run(command, kwargs):
     "Exit code of a command, and what to say"
     try:
         command(**kwargs)
+        sys.stdout.flush()
         return 0,None
     except InpaintError as e: return e.exit_code,str(e)
+    except BrokenPipeError: # whoever read our output has gone; what Python would flush at its end goes nowhere
+        with contextlib.suppress(OSError, ValueError, AttributeError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141,None
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
+
+def _say(message, *_):
+    "Print a problem or a note, without spoiling a bar"
+    text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
+    if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
+    else: print(text, file=sys.stderr)
 
 # %% ../nbs/90_cli.ipynb #c43a21f6
 def main(
@@ -152,13 +227,22 @@ def main(
     kwargs = vars(_parser().parse_args(args))
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
+    quiet = kwargs['quiet'] if command is _fill else kwargs.pop('quiet')
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
-    with warnings.catch_warnings(), _terminable():
-        warnings.simplefilter('always', UserWarning)
-        warnings.showwarning = lambda message, *_: print(f'lbp-inpaint: {message}', file=sys.stderr)
+    with warnings.catch_warnings(), _terminable(), contextlib.ExitStack() as stack:
+        warnings.simplefilter('ignore' if quiet else 'always', UserWarning)
+        warnings.filterwarnings('ignore', module=r'PIL\\.') # what it remarks on damage is ours to say
+        warnings.showwarning = _say
+        if quiet: _mute(stack, command)
         code,problem = _run(command, kwargs)
-        if problem: print(f'lbp-inpaint: {problem}', file=sys.stderr)
+    if problem: _say(problem)
     return code
+
+def _mute(stack, command):
+    "Silence everything but results that were asked for"
+    null = stack.enter_context(open(os.devnull, 'w'))
+    stack.enter_context(contextlib.redirect_stderr(null))
+    if command is not _fill: stack.enter_context(contextlib.redirect_stdout(null))
 
 # %% ../nbs/90_cli.ipynb #ab40914c
 if __name__=='__main__': sys.exit(main())

@@ -13,23 +13,32 @@ from pathlib import Path
 from .errors import *
 
 # %% ../nbs/02_files.ipynb #e44b5ce5
-def _no_room(e, path, size):
-    "Why a write failed, as one sentence"
-    room = ''
-    if e.errno in (errno.ENOSPC, errno.EDQUOT): room = f': {size} bytes are needed and {shutil.disk_usage(path.parent).free} are free there'
-    return f'{path} cannot be written ({e.strerror or e}){room}; make room or choose another place, nothing that was there has changed.'
+def _spare_name(path):
+    "A name beside `path` that no other writer has"
+    return path.with_name(f'.{os.urandom(8).hex()}.tmp')
 
+def _refusal(e, path, size):
+    "Why a write failed, as one sentence"
+    what,remedy = '','choose another place'
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f': {size} bytes are needed and {shutil.disk_usage(path.parent).free} are free there'
+        remedy = f'make room or {remedy}'
+    elif e.errno==errno.ENAMETOOLONG: remedy = 'give it a shorter name'
+    elif e.errno is None: remedy = 'choose another format, such as PNG or TIFF' # no disk's error, but a format's
+    return f'{path} cannot be written ({e.strerror or e}){what}; {remedy}, nothing that was there has changed.'
+
+# %% ../nbs/02_files.ipynb #8f21eac1
 def write_file(
     path,               # File to write; its folder is made if need be
-    data,               # bytes, or a function that writes them to the open file it is given
+    data,               # bytes, or a function that writes them to the open file it is given, which can be read, too
     error=InpaintError, # What to raise where that fails
 ):
     "Write a file completely or not at all; raises `error`, and leaves an older file as it was, where that cannot be done."
     path = Path(path)
-    tmp = path.with_name(f'.{path.name}.tmp')
+    tmp = _spare_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(tmp, 'wb') as f:
+        with open(tmp, 'x+b') as f:
             if callable(data): data(f)
             else: f.write(data)
             f.flush(); os.fsync(f.fileno())
@@ -39,7 +48,7 @@ def write_file(
         size = len(data) if isinstance(data, bytes) else tmp.stat().st_size if tmp.is_file() else 0
         if tmp.is_file(): tmp.unlink()
         if not isinstance(e, OSError): raise
-        raise error(_no_room(e, path, size)) from None
+        raise error(_refusal(e, path, size)) from None
 
 def _sync(folder):
     "Make a rename last, where folders can be synced"

@@ -6,8 +6,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/settings.html.md"""
 
 # %% auto #0
 __all__ = ['PRECISION_NAMES', 'HOLES', 'setting', 'at_least', 'above', 'part_of_one', 'one_of', 'Settings', 'takes',
-           'MaskSettings', 'FillSettings', 'LossSettings', 'LearnerSettings', 'TrainSettings', 'hole_range',
-           'EvaluateSettings', 'AblateSettings']
+           'MaskSettings', 'FillSettings', 'ServeSettings', 'LossSettings', 'LearnerSettings', 'TrainSettings',
+           'hole_range', 'EvaluateSettings', 'AblateSettings']
 
 # %% ../nbs/01_settings.ipynb #9af7b2bc
 import inspect
@@ -107,9 +107,21 @@ class FillSettings(MaskSettings):
     detail:bool = False          # Copy detail from the surroundings into the fill: sharper, slower, and not always where it belongs?
     recursive:bool = False       # Fill the folders within the folder, too?
     overwrite:bool = False       # Replace results that are there already?
+    skip_existing:bool = False   # Skip a picture whose result is there already, as is usual in a folder?
     keep_metadata:bool = False   # Keep the place and the maker's notes (EXIF)?
     lbp:str = None               # Write the completed LBP map to this file, too
     attention:str = None         # 'X,Y': write which patches that hole pixel was made from, to OUT-attention.png
+
+# %% ../nbs/01_settings.ipynb #bb98c0d8
+@dataclass(frozen=True)
+class ServeSettings(Settings):
+    "How a page is served."
+    port:int = setting(0, lambda v: _whole(v) and 0<=v<65536, 'a whole number from 0 to 65535') # Port to listen at; any free one with 0
+    open_browser:bool = True     # Open the page in the browser? A notebook shows it itself
+    device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
+    precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+    detail:bool = False          # Is detail wanted at first? The page can switch it
+    max_megapixels:float = setting(200, *above(0)) # Refuse larger pictures
 
 # %% ../nbs/01_settings.ipynb #154985f4
 @dataclass(frozen=True)

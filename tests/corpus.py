@@ -366,15 +366,15 @@ def _(d, rng): return folder(d, 'ab', False)
 def _(d, rng): args = folder(d, 'a', False); (d/'in'/'deep').mkdir(); shutil.copy(d/'p.png', d/'in'/'deep'/'c.png'); return args
 @case('folder: some are damaged', PICTURE, ('1 filled, 2 refused','b.png','c.png'), results('a.png'))
 def _(d, rng): args = folder(d, 'abc'); (d/'in'/'b.png').write_bytes(b'x'); (d/'masks'/'c.png').unlink(); return args
-@case('folder: two pictures for one result', PICTURE, 'different names', results())
+@case('folder: two pictures for one result', 0, 'a.bmp.png', results('a.png','a.bmp.png'))
 def _(d, rng): args = folder(d, 'a', False); shutil.copy(d/'p.png', d/'in'/'a.bmp'); return args
-@case('folder: a result that is there', PICTURE, '--overwrite', lambda d: (d/'results'/'b.png').read_bytes()==b'old' or 1/0)
+@case('folder: a result that is there', 0, ('1 filled, 1 skipped','--overwrite'), lambda d: (kept(d, out='results/a.png'), (d/'results'/'b.png').read_bytes()==b'old' or 1/0))
 def _(d, rng): args = folder(d, 'ab', False); (d/'results').mkdir(); (d/'results'/'b.png').write_bytes(b'old'); return args
 @case('folder: its own results', PICTURE, 'an input itself')
 def _(d, rng): return *folder(d, 'ab', False)[:-1],d/'in'
 @case('folder: results beside the pictures', check=lambda d: (d/'in'/'a.png').exists() or 1/0)
 def _(d, rng): folder(d, '', False); Image.fromarray(levels(rng)).save(d/'in'/'a.jpg'); return d/'in',d/'m.png','-o',d/'in'
-@case('folder: two masks for one picture', PICTURE, '2 masks', results())
+@case('folder: two masks for one picture', PICTURE, ('1 filled, 1 refused','2 masks'), results('b.png'))
 def _(d, rng): args = folder(d, 'ab'); shutil.copy(d/'m.png', d/'masks'/'a.bmp'); return args
 @case('folder: results within it are not filled again', 0, (), lambda d: sorted(o.name for o in (d/'in'/'done').rglob('*.png'))==['a.png'] or 1/0, '--recursive', '--overwrite')
 def _(d, rng): folder(d, 'a', False); (d/'in'/'done').mkdir(); shutil.copy(d/'p.png', d/'in'/'done'/'a.png'); return d/'in',d/'m.png','-o',d/'in'/'done'

@@ -8,6 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/filling.explain.html.md"""
 __all__ = ['Explanation', 'Borrowed', 'explain_pixel', 'completed_lbp']
 
 # %% ../../nbs/34_filling.explain.ipynb #70f8d0cf
+import threading
 from collections import namedtuple
 import numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont
@@ -23,9 +24,9 @@ Borrowed = namedtuple('Borrowed', 'box weight known')
 @torch.no_grad()
 def _attended(net, x, m):
     "The LBP map and the fill of a window, and the matches of its attention: weights `(h*w,2T)`, cell numbers `(h*w,2T)`, missing cells `(h*w)`, side of the grid"
-    layer,seen = net.g2.unet.attention,{}
+    layer,seen,here = net.g2.unet.attention,{},threading.get_ident()
     if layer is None: raise InpaintError('These weights have no spatial attention, so there is nothing to show; use weights that have it.')
-    hook = layer.register_forward_pre_hook(lambda _,args: seen.update(feat=args[0], mask=args[1]))
+    hook = layer.register_forward_pre_hook(lambda _,args: seen.update(feat=args[0], mask=args[1]) if threading.get_ident()==here else None)
     try: lbp,fill = net(x, m)
     finally: hook.remove()
     cells = cell_mask(seen['mask'], seen['feat'].shape[2:])

@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/filling.inpainter.html.md"""
 __all__ = ['Inpainter']
 
 # %% ../../nbs/36_filling.inpainter.ipynb #4df4e969
-import warnings
+import os, warnings
 import numpy as np, torch
 from PIL import Image
 from fastcore.basics import patch
@@ -26,7 +26,7 @@ from .export import *
 
 # %% ../../nbs/36_filling.inpainter.ipynb #8a3cb0d7
 class Inpainter:
-    "Fills holes in pictures with a trained network."
+    "Fills holes in pictures with a trained network; many threads may share one, forked children may use it, and it can be pickled."
     size,batch = 256,4 # the networks' side in pixels; windows that pass through them at once
     def __init__(self,
         net:InpaintNet,       # Trained network
@@ -47,6 +47,19 @@ class Inpainter:
     ): # `Inpainter`; raises `WeightsError`
         "Load weights."
         return cls(load_net(find_weights(source)), device, precision, detail)
+
+# %% ../../nbs/36_filling.inpainter.ipynb #f36a0002
+def _unpickled(cls, config, state, *args):
+    net = build_net(**config)
+    net.load_state_dict(state)
+    return cls(net, *args)
+
+@patch
+def __reduce__(self:Inpainter):
+    state = {k:v.cpu() for k,v in self.net.state_dict().items()}
+    return _unpickled, (type(self), self.net.config, state, self.device, self.precision, self.detail)
+
+if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 # %% ../../nbs/36_filling.inpainter.ipynb #6e9a43e0
 def _is_out_of_memory(e):
@@ -76,9 +89,10 @@ def run(self:Inpainter,
 def paint(self:Inpainter,
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
+    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at; the hole without it
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
-    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail)
+    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown)
 
 @patch
 @takes(MaskSettings)
@@ -90,7 +104,8 @@ def fill(self:Inpainter,
     "Fill the hole; raises `MaskError`, `UsageError` for impossible settings, warns where the mask looks wrong."
     settings = MaskSettings.of(**kwargs)
     hole = read_hole(mask, picture, settings)
-    colours,codes = self.paint(picture.rgb, hole)
+    rgb,unknown = picture.see(hole)
+    colours,codes = self.paint(rgb, hole, unknown)
     return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
 
 @patch
@@ -121,7 +136,7 @@ def explain(self:Inpainter,
     settings = MaskSettings.of(**kwargs)
     picture = image if isinstance(image, Picture) else Picture(image, settings.max_megapixels)
     hole = read_hole(mask, picture, settings)
-    return explain_pixel(self.net, picture.rgb, hole, x, y, self.size, self.device)
+    return explain_pixel(self.net, picture.see(hole)[0], hole, x, y, self.size, self.device)
 
 @patch
 def lbp_picture(self:Inpainter,
@@ -130,7 +145,7 @@ def lbp_picture(self:Inpainter,
     codes:np.ndarray, # `(n,)`, 0..255, of the hole's pixels, as `fill` returns them
 ) -> Image.Image: # Grey picture of the same size
     "The completed LBP map."
-    return completed_lbp(self.net, picture.rgb_now(), hole, codes)
+    return completed_lbp(self.net, picture.rgb, hole, codes)
 
 # %% ../../nbs/36_filling.inpainter.ipynb #53f830a9
 @patch
