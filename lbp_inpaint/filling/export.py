@@ -26,9 +26,12 @@ def record_graph(
     net,          # Network on the CPU: (picture, mask) -> (LBP map, picture)
     size:int=256, # Side of the pictures, pixels
 ) -> torch.export.ExportedProgram: # (`(B,3,size,size)`, `(B,1,size,size)`) -> (map, picture), for any B
-    "A network as a graph that needs no code of this package."
+    "A network as a graph that needs no code of this package; raises `InpaintError` where it computes outside torch."
     batch,two = torch.export.Dim('batch'),torch.zeros(2,3,size,size)
-    return torch.export.export(net, (two, _square(size).expand(2,-1,-1,-1)), dynamic_shapes=({0:batch},{0:batch}))
+    try: return torch.export.export(net, (two, _square(size).expand(2,-1,-1,-1)), dynamic_shapes=({0:batch},{0:batch}))
+    except (RuntimeError, ValueError) as e: raise InpaintError(
+        f'This network cannot be recorded as a graph ({(str(e).splitlines() or [""])[0].rstrip(".")}); parts that compute '
+        'outside torch, such as the guidances canny and rtv, have no program, so export a network without them.') from e
 
 # %% ../../nbs/35_filling.export.ipynb #b6bf0742
 def _trials(size):
