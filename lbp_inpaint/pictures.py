@@ -71,6 +71,11 @@ class Picture:
     @property
     def size(self): return self.rgb.shape[1::-1] # (width, height)
 
+    def _repr_png_(self): # a notebook shows it; 1024 pixels are enough for that
+        im = Image.fromarray(self.rgb_now())
+        im.thumbnail((1024,1024))
+        return im._repr_png_()
+
     def paint(self,
         hole:np.ndarray,   # bool `(H,W)`, True = hole
         values:np.ndarray, # float32 `(N,3)`, colours 0..1 of the hole's pixels, row by row

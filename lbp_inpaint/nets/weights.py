@@ -137,7 +137,7 @@ def is_repository(
 
 def need_hub():
     "The package `huggingface_hub`; raises `WeightsError` where it is not installed."
-    try: import huggingface_hub
+    try: import huggingface_hub, huggingface_hub.errors
     except ImportError: raise WeightsError(
         "The Hugging Face Hub needs the package huggingface_hub, not installed here; install it with: pip install 'lbp-inpaint[hub]'.") from None
     return huggingface_hub
@@ -149,7 +149,7 @@ def fetch_weights(
     "Weights from the Hub, or from its cache; raises `WeightsError` in one sentence."
     hub = need_hub()
     try: return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=WEIGHT_FILES))
-    except (hub.errors.HfHubHTTPError, OSError, ValueError) as e: why = _hub_problem(e, hub.errors)
+    except Exception as e: why = _hub_problem(e, hub.errors) # of the Hub, the disk, or whatever carries the request
     raise WeightsError(f'There are no weights {repo}{f" at revision {revision}" if revision else ""}: it is no folder, '
         f'and as a repository on the Hugging Face Hub {why}.')
 
@@ -159,7 +159,7 @@ def _hub_problem(e, errors):
         errors.RevisionNotFoundError:'it has no such revision; look on its page which there are',
         errors.RepositoryNotFoundError:'it is not there, or private; check the name, or sign in with: hf auth login',
         errors.LocalEntryNotFoundError:'it is not in the cache of this machine and the Hub cannot be reached; go online, or give a folder'}
-    return next((v for k,v in kinds.items() if isinstance(e, k)), f'it failed ({type(e).__name__}); check name and connection')
+    return next((v for k,v in kinds.items() if isinstance(e, k)), f'it cannot be fetched ({getattr(e, "strerror", None) or type(e).__name__}); check the name, the connection and the disk')
 
 # %% ../../nbs/28_nets.weights.ipynb #cf5965ea
 def find_weights(
@@ -323,7 +323,7 @@ def push_weights(
         hub.create_repo(repo, private=private, exist_ok=True)
         return str(hub.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=[*WEIGHT_FILES],
             revision=revision, commit_message=message).commit_url)
-    except (hub.errors.HfHubHTTPError, OSError, ValueError) as e: why = _push_problem(e)
+    except Exception as e: why = _push_problem(e) # of the Hub, the disk, or whatever carries the request
     raise WeightsError(f'The weights in {folder} were not put on the Hugging Face Hub as {repo}: {why}.')
 
 def _push_problem(e):
