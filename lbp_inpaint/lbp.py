@@ -46,7 +46,8 @@ def lbp_codes(
     test = torch.gt if threshold=='gt' else torch.ge
     exists = _neighbours(torch.ones_like(grey), border)
     codes = torch.zeros_like(grey)
-    for bit,(n,e) in enumerate(zip(_neighbours(grey, border), exists)): codes |= (test(n,grey) & e.bool()).to(torch.uint8) << bit
+    for bit,(n,e) in enumerate(zip(_neighbours(grey, border), exists)):
+        codes |= (test(n,grey) & e.bool()).to(torch.uint8)*2**bit # no shift: ONNX Runtime has none of uint8
     return codes
 
 # %% ../nbs/04_lbp.ipynb #8699d686

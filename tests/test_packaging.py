@@ -2,7 +2,7 @@
 import configparser, os, runpy, subprocess, sys, zipfile
 from email.parser import Parser
 from pathlib import Path
-import pytest
+import pytest, yaml
 from packaging.requirements import Requirement
 from project import ROOT, copy_project, project_files
 try: import tomllib
@@ -88,3 +88,35 @@ def test_wheel_imports(wheel, tmp_path):
     code = f'import importlib, {PACKAGE}; assert {PACKAGE}.__file__.startswith({str(tmp_path)!r})\nfor o in {modules}: importlib.import_module(o)'
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env={**os.environ, 'PYTHONPATH':str(tmp_path)}, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-2000:]
+
+# manners
+
+def version(): return runpy.run_path(str(ROOT/PACKAGE/'__init__.py'))['__version__']
+
+def test_citation(settings):
+    "Whoever cites names this version, under its licence."
+    cited = yaml.safe_load((ROOT/'CITATION.cff').read_text(encoding='utf-8'))
+    assert (cited['version'],cited['license'],cited['repository-code'],cited['url'])==(version(),settings['license'],settings['git_url'],settings['doc_url'])
+    assert [o['name'] for o in cited['authors']]==[settings['author']] and cited['references'][0]['title'].startswith('Deep Generative Model')
+
+def test_a_requirement_is_named_once(settings):
+    for k in (o for o in settings if o.endswith('requirements')):
+        names = [Requirement(o).name.lower() for o in lines(settings, k)]
+        assert len(names)==len(set(names)), f'{k} names one twice'
+
+def test_development_has_every_extra_that_tests_need(settings):
+    assert {*lines(settings, 'hub_requirements'), *lines(settings, 'onnx_requirements')} <= {*lines(settings, 'dev_requirements')}
+
+def test_the_release_takes_the_tag_of_this_version_only(tmp_path):
+    "The step of the release workflow, run by bash as it stands there."
+    steps = yaml.safe_load((ROOT/'.github/workflows/release.yml').read_text(encoding='utf-8'))['jobs']['build']['steps']
+    check = next(o['run'] for o in steps if o.get('name')=='The tag is the version')
+    env = {**os.environ, 'PATH':f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    def ends(tag): return subprocess.run(['bash', '-c', check], cwd=ROOT, env={**env, 'GITHUB_REF_NAME':tag}).returncode
+    assert (ends(f'v{version()}'),ends('v9.9.9'))==(0,1)
+
+def test_files_for_people_and_services_can_be_read():
+    for p in (*ROOT.glob('.github/**/*.yml'), ROOT/'.pre-commit-config.yaml'): assert yaml.safe_load(p.read_text(encoding='utf-8')), p
+    workflow = yaml.safe_load((ROOT/'.github/workflows/test.yml').read_text(encoding='utf-8'))
+    for o in workflow['jobs']['elsewhere']['steps'][-1]['run'].split():
+        if o.startswith('tests/'): assert (ROOT/o).is_file(), o

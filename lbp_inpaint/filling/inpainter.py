@@ -37,16 +37,25 @@ class Inpainter:
         self.device,self.dtype = find_device(device),look_up(precision, PRECISIONS, 'precision')
         if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
         self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
+        self.folder = None # that the weights are from
 
     @classmethod
     def from_pretrained(cls,
-        source='small',       # Name of weights that ship with the package, or a folder written by `train`
+        source='small',       # Name of weights that ship with the package, a folder written by `train`, or 'user/name' on the Hugging Face Hub
         device:str='auto',    # As above
         precision:str='fp32', # As above
         detail:bool=False,    # As above
+        revision:str=None,    # Branch, tag or commit of a repository on the Hub
     ): # `Inpainter`; raises `WeightsError`
         "Load weights."
-        return cls(load_net(find_weights(source)), device, precision, detail)
+        folder = find_weights(source, revision)
+        inp = cls(load_net(folder), device, precision, detail)
+        inp.folder = folder
+        return inp
+
+    def __repr__(self):
+        of = f"from {self.folder.name!r}" if self.folder else type(self.net).__name__
+        return f'Inpainter({of}, device={self.device!r}, precision={self.precision!r}, detail={self.detail})'
 
 # %% ../../nbs/36_filling.inpainter.ipynb #f36a0002
 def _unpickled(cls, config, state, *args):
@@ -150,9 +159,24 @@ def lbp_picture(self:Inpainter,
 # %% ../../nbs/36_filling.inpainter.ipynb #53f830a9
 @patch
 def export(self:Inpainter,
-    path,     # File to write, ending .pt2
-    tol:float=1e-4, # Largest difference allowed, in [-1,1]
+    path,     # File to write; its ending says the kind, .onnx or .pt2
+    tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
-    "Write (picture `(1,3,256,256)` in [-1,1], mask `(1,1,256,256)`) -> (LBP map, picture) by `torch.export`; raises `InpaintError` where it does not equal the network."
+    "Write (picture `(B,3,256,256)` in [-1,1], mask `(B,1,256,256)`) -> (LBP map, picture) for other programs; raises `UsageError` for another ending, `InpaintError` where the file does not equal the network."
     try: export_net(self.net.cpu(), path, self.size, tol)
     finally: self.net.to(self.device)
+
+# %% ../../nbs/36_filling.inpainter.ipynb #68abab70
+@patch
+def push_to_hub(self:Inpainter,
+    repo:str,           # Repository, 'user/name'; made if there is none
+    revision:str=None,  # Branch to put the weights on; the main branch without it
+    private:bool=False, # Is a repository that is made for your eyes only?
+    message:str='Weights and their card', # What the commit says
+) -> str: # Address of the commit
+    "Put the weights and their card on the Hugging Face Hub; raises `WeightsError`, as `push_weights` does."
+    stored = self.folder and load_net(self.folder).state_dict()
+    if not stored or any(not torch.equal(v.cpu(), stored[k]) for k,v in self.net.state_dict().items()): raise WeightsError(
+        'This network is not that of a folder, and a card has to go with weights; '
+        'write both with `save_net` and `write_card`, and push what `from_pretrained` reads from there.')
+    return push_weights(self.folder, repo, revision, private, message)

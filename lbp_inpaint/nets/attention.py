@@ -51,8 +51,9 @@ def check_cell_mask(
     mask, # `(B,1,h,w)`, 1 = missing cell
 ):
     "Raise `ValueError` where the mask is of another size than the features."
-    if mask.shape!=(len(feat),1,*feat.shape[2:]): raise ValueError(
-        f'The mask of the attention must be {(len(feat),1,*feat.shape[2:])}, as the features, but {tuple(mask.shape)} came; see `cell_mask`.')
+    wanted = feat.shape[0],1,*feat.shape[2:] # a graph that is recorded keeps `shape[0]` open, and takes `len` for a constant
+    if mask.shape!=wanted: raise ValueError(
+        f'The mask of the attention must be {tuple(wanted)}, as the features, but {tuple(mask.shape)} came; see `cell_mask`.')
 
 def gather_cells(
     feat:torch.Tensor,  # `(B,C,h,w)` features

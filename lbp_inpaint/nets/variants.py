@@ -36,9 +36,9 @@ class ResizeConv(nn.Module):
     ):
         super().__init__()
         self.weight,self.bias = conv.weight,conv.bias
-        a = torch.tensor([1.,-1.,1.,-1.], device=conv.weight.device)/2
-        even = torch.eye(4, device=conv.weight.device)-a.outer(a)
-        self.register_buffer('even', even.kron(even), persistent=False) # (PKP).flatten() = K.flatten() @ (P kron P)
+        a = torch.tensor([1.,-1.,1.,-1.], device='cpu')/2 # on `meta`, where weights are only measured, sums would load torch's compiler
+        even = torch.eye(4, device='cpu')-a.outer(a)
+        self.register_buffer('even', even.kron(even).to(conv.weight.device), persistent=False) # (PKP).flatten() = K.flatten() @ (P kron P)
     def forward(self, x):
         weight = (self.weight.flatten(2)@self.even).view_as(self.weight)
         return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
