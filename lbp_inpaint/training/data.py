@@ -15,6 +15,7 @@ import inspect, signal, warnings
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from itertools import cycle, islice
+from numbers import Integral
 from fastai.data.all import *
 from fastai.torch_core import show_image
 from PIL import Image, ImageOps
@@ -359,7 +360,7 @@ def check_size(
     sides:int=256, # What the networks need the size to be a multiple of
 ):
     "Raise `UsageError` for a size that the networks cannot work with."
-    if not isinstance(size, int) or size<1 or size%sides: raise UsageError(
+    if not isinstance(size, Integral) or size<1 or size%sides: raise UsageError(
         f'size must be a multiple of {sides}, since the networks halve pictures again and again, but {size!r} came; give {sides} or {2*sides}.')
 
 ADVICE = dict(batch_size='use bs', val_bs='bs holds for validation, too', shuffle='training pictures always are', valid='use valid_pct, or folders called valid',
