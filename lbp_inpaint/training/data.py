@@ -248,14 +248,6 @@ def from_batch(self:InpaintDL, start):
     self.skip = start
     return iter(self)
 
-@patch
-def rows(self:InpaintDL,
-    n:int, # Number of samples; all where there are fewer
-) -> tuple: # Picture with a white hole, mask, truth
-    "The first samples, out of as many batches as it takes."
-    batches = islice(self, math.ceil(n/self.bs))
-    return tuple(torch.cat(o)[:n] for o in zip(*batches))
-
 # %% ../../nbs/40_training.data.ipynb #40c1d204
 @patch
 def show_batch(self:InpaintDL,
@@ -269,7 +261,7 @@ def show_batch(self:InpaintDL,
 ):
     "Show samples of a batch, one a row; raises `UsageError` for what has no meaning here."
     if ncols or unique: raise UsageError(f'show_batch shows each sample as a row of three pictures and takes no {"ncols" if ncols else "unique"}; use nrows.')
-    samples = self.rows(nrows) if nrows and b is None else self.one_batch() if b is None else b
+    samples = b or (self.new(bs=nrows, num_workers=0) if nrows else self).one_batch()
     image,mask,truth = (o[:nrows or max_n].cpu() for o in samples)
     grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
     if show: show_image(grid, figsize=figsize or (grid.width/100, grid.height/100), **kwargs)
