@@ -343,8 +343,8 @@ class FolderMasks:
             rows,columns = hole.nonzero()
             k = int(pixel*len(rows))
             x,y = (min(max(0, c-size//2), o-size) for c,o in ((columns[k],w),(rows[k],h)))
-        part = hole[y:y+size, x:x+size]
-        return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part.copy())[None].float()
+        part = hole[y:y+size, x:x+size].astype(np.float32)
+        return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part)[None]
 
 # %% ../../nbs/40_training.data.ipynb #7b082f49
 def check_size(

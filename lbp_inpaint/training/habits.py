@@ -81,8 +81,9 @@ class FamiliarLearner(ResumableLearner):
         pretrained=False,  # Have the generators been trained before?
         **kwargs
     ):
-        self.more_metrics,self.pretrained = L(metrics).map(fill_metric),pretrained
+        self.more_metrics = L(metrics).map(fill_metric)
         super().__init__(*args, opt_func=turn_optimizer(opt_func), **kwargs)
+        self.unlearnt = {} if pretrained else {k:o.detach().cpu().clone() for k,o in self.first_weights().items()}
 
     def play(self, predict, turns, metrics=()): super().play(predict, turns, L(metrics)+(self.more_metrics if metrics else L()))
 
@@ -90,10 +91,6 @@ class FamiliarLearner(ResumableLearner):
         remedy = next((v for k,v in UNFIT.items() if isinstance(cb, k) or cb is k), None)
         if remedy: raise UsageError(f'{getattr(cb, "__name__", type(cb).__name__)} does not fit a game, whose batch has several turns; {remedy}.')
         return super().add_cb(cb)
-
-    def load(self, *args, **kwargs):
-        res,self.pretrained = super().load(*args, **kwargs),True
-        return res
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b210
 @patch
@@ -138,12 +135,15 @@ def summary(self:FamiliarLearner) -> str:
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b216
 @patch
-def untrained(self:FamiliarLearner) -> list:
-    "Names of the generators that were not pretrained, and that no step has moved."
-    moved = self.opt.opt.state if self.opt else {}
+def first_weights(self:FamiliarLearner) -> dict:
+    "Name of each generator -> its first parameter."
     ours = {id(o) for o in self.net.modules()}
-    generators = [(k,o) for k,o in self.model.named_children() if id(o) in ours]
-    return [k for k,o in generators if not self.pretrained and not any(p in moved for p in o.parameters())]
+    return {k:next(o.parameters()) for k,o in self.model.named_children() if id(o) in ours}
+
+@patch
+def untrained(self:FamiliarLearner) -> list:
+    "Names of the generators whose weights are still those they were made with."
+    return [k for k,o in self.first_weights().items() if k in self.unlearnt and torch.equal(o.detach().cpu(), self.unlearnt[k])]
 
 @patch
 def warn_untrained(self:FamiliarLearner):
@@ -195,7 +195,7 @@ def get_preds(self:FamiliarLearner,
     "Fills of a loader's pictures; warns where a generator is untrained."
     refuse_arguments(kwargs, ('ds_idx','dl','with_input'), PREDS_ADVICE, 'get_preds')
     self.warn_untrained()
-    dl,training,parts = dl or self.dls[ds_idx].new(shuffle=False, drop_last=False),self.net.training,[]
+    dl,training,parts = dl or self.dls[ds_idx].new(shuffle=False, drop_last=False),self.model.training,[]
     self.model.to(self.dls.device)
     try:
         with self.averaged():
