@@ -211,7 +211,7 @@ def fit_hole(
     reason,remedy = _misfit(own, size, turned)
     if reason or not resize: raise MaskError(
         f'The mask is {own[0]}x{own[1]} pixels but its picture is {size[0]}x{size[1]}{", and "+reason if reason else ""}; {remedy}.')
-    return np.asarray(Image.fromarray(hole.view(np.uint8)*255).resize(size, Image.Resampling.BILINEAR))>0
+    return np.asarray(Image.fromarray(hole.astype(np.uint8)*255).resize(size, Image.Resampling.BILINEAR))>0
 
 # %% ../nbs/08_mask_files.ipynb #d4a0979b
 def _sample(levels, white=255):

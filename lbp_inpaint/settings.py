@@ -167,6 +167,7 @@ class TrainSettings(LearnerSettings):
     size:int = setting(256, lambda v: _whole(v) and v>0 and v%256==0, 'a multiple of 256') # Side of the square crops, pixels; a multiple of 256
     valid_pct:float = setting(None, part_of_one, 'between 0 and 1') # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
     sets:list = None             # Names of picture sets in `folder`, whose pictures and split are then checked and used
+    masks:str = None             # Folder of mask files, white = hole, to take holes from instead of drawing them
     seed:int = setting(0, *at_least(0))     # Key of split, order, crops, holes and first weights
     workers:int = setting(0, *at_least(0))  # Processes that load pictures
     keep:bool = False            # Decode all pictures once, and keep them on the device?
@@ -204,6 +205,7 @@ class EvaluateSettings(Settings):
     methods:list = setting(None, bool, 'at least one name') # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
     holes:list = setting(HOLES, bool, 'at least one name') # 'centre' and ranges of percent such as 20-30
     masks:str = None             # Folder of mask files to deal out instead of drawn irregular holes
+    resize_mask:bool = False     # Scale and crop masks of another size as the pictures are?
     sets:list = None             # Names of picture sets: only their validation pictures in `folder`
     seed:int = setting(0, *at_least(0))    # Key of the holes
     size:int = setting(256, *at_least(16)) # Side of the centre crops, pixels; networks need a multiple of 256

@@ -122,8 +122,8 @@ def test_a_run_writes_weights_log_and_pictures(folder, vgg_file, tmp_path):
 def test_what_is_noted_of_a_run_keeps_its_names(folder, tmp_path):
     "Runs are taken up by comparing these; another name would refuse every run that was begun before"
     train(folder, tmp_path/'run', n_lbp=1, n_joint=0, nf=1, lambda_p=0., lambda_s=0., device='cpu')
-    config,training = json.loads((tmp_path/'run'/'run.json').read_text()),read_about(tmp_path/'run')
-    assert ' '.join(config['config'])==('folder sets data pictures n_lbp n_joint bs size valid_pct seed workers keep passes duration decay precision clip ema half every minutes '
+    config,training = json.loads((tmp_path/'run/run.json').read_text()),read_about(tmp_path/'run')
+    assert ' '.join(config['config'])==('folder sets data mask_files pictures n_lbp n_joint bs size valid_pct seed workers keep passes duration decay precision clip ema half every minutes '
         'device processes lr network vgg vgg_unit spectral_judges judge_nf pretrained lambda_m lambda_r lambda_a lambda_p lambda_s lambda_lbp vgg_size saturating psnr_loss hinge lambda_f lambda_a1')
     assert config['config']['lambda_a1']==.2 and config['warnings']==[] and config['skipped_turns']=={} and training['training']['steps']==4
 

@@ -216,11 +216,15 @@ def pictures_to_score(
     folder:Path,    # Folder of pictures, searched to the bottom
     out:Path,       # Folder of the evaluation, in which nothing is looked for
     sets:list=None, # Names of picture sets: only their validation pictures
+    masks=None,     # Folder of masks, in which nothing is looked for either
 ) -> list: # Paths; raises `PictureError` where there are none
-    "The pictures of an evaluation."
+    "The pictures of an evaluation; warns of contact sheets that are left out."
     if not folder.is_dir(): raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
     if sets: return files_of(sets, folder, train=False)[1]
-    files = [f for f in picture_files(folder) if out.resolve() not in f.resolve().parents]
+    if masks and folder.resolve()==Path(masks).resolve(): raise UsageError(
+        f'{folder} was given for the pictures and for the masks, but a photograph is no mask; give a folder of mask files, white where the hole is.')
+    others = {Path(o).resolve() for o in (out,masks) if o}-{folder.resolve()}
+    files = [f for f in picture_files(folder) if not others & set(f.resolve().parents)]
     if not files: raise PictureError(f'{folder} holds no pictures; expected files such as PNG or JPEG, in it or in folders below.')
     return files
 
@@ -259,8 +263,8 @@ def evaluate_files(
 ) -> tuple: # The long table, and sentences about pictures that cannot be read
     "Score methods on pictures that are chosen already."
     holes,(methods,distances) = list(dict.fromkeys(settings.holes)),_ready_to_score(settings)
-    dealt = deal_masks(settings.masks, holes, settings.size) if settings.masks else {}
-    buckets = {h:HoledPictures(files, h, settings.size, settings.seed, dealt.get(h)) for h in holes}
+    dealt = deal_masks(settings.masks, holes, settings.size, settings.resize_mask) if settings.masks else {}
+    buckets = {h:HoledPictures(files, h, settings.size, settings.seed, dealt.get(h), settings.resize_mask) for h in holes}
     pictures,refused = _readable_pictures(files, folder)
     conditions,numbers = _conditions(settings, pictures, dealt),list(pictures)
     rows = _all_scores(out/'values.jsonl', conditions, methods, buckets, numbers,
@@ -281,7 +285,7 @@ def evaluate(
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and for unreadable pictures after all is written
     "Score methods on the same holes, by hole and metric; prints a table and writes it to `out`."
     settings,folder,out = EvaluateSettings.of(**kwargs),Path(folder),Path(out)
-    files = pictures_to_score(folder, out, settings.sets)
+    files = pictures_to_score(folder, out, settings.sets, settings.masks)
     table,refused = evaluate_files(files, folder, out, settings)
     if refused: raise PictureError(f'{len(files)-len(refused)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
     return table

@@ -8,11 +8,9 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.phases.html.md"""
 __all__ = ['hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner', 'starting_net', 'make_judges', 'inpaint_learner']
 
 # %% ../../nbs/51_training.phases.ipynb #31ea6df2
-from contextlib import nullcontext
 from dataclasses import asdict
 from fastai.basics import *
 from fastai.callback.all import *
-from fastai.torch_core import show_image
 from ..settings import *
 from ..core import *
 from ..metrics import *
@@ -22,7 +20,9 @@ from ..nets.losses import *
 from ..nets.variants import *
 from ..nets.build import *
 from ..nets.weights import *
+from .turns import *
 from .runs import *
+from .habits import *
 from .objectives import *
 
 # %% ../../nbs/51_training.phases.ipynb #0e9eb85b
@@ -30,7 +30,7 @@ def hole_psnr(pred, truth): return psnr(pred.fill, truth, pred.mask).clamp(max=1
 def picture_psnr(pred, truth): return psnr(pred.fill, truth).clamp(max=100).mean()
 def picture_ssim(pred, truth): return ssim(pred.fill, truth).mean()
 
-class InpaintLearner(ResumableLearner):
+class InpaintLearner(FamiliarLearner):
     "Both phases of the paper on one Learner; see `inpaint_learner`."
     def __init__(self, dls, net, objectives, **kwargs):
         self.net,self.objectives = net,objectives
@@ -103,17 +103,21 @@ def make_judges(
 def inpaint_learner(
     dls,                  # `InpaintDataLoaders`
     net_kwargs:dict=None, # Other arguments of `InpaintNet`
-    cbs=None, path=None,  # As in fastai's `Learner`
+    cbs=None, path=None, model_dir='models', opt_func=None, wd=None, # As in fastai's `Learner`; torch's Adam without `opt_func`
+    metrics=None,         # More functions of (fill, truth), shown in phase 2
     **kwargs
 ) -> InpaintLearner: # raises `UsageError` for a wrong setting, `WeightsError` where VGG is needed and cannot be had
     "A Learner that trains this paper's system on `dls`."
+    check_learner_arguments(kwargs)
     settings = LearnerSettings.of(**kwargs)
     net = starting_net(settings, net_kwargs)
+    check_data(dls, getattr(net, 'sides', 256))
     d1,d2 = make_judges(net, settings)
     vgg = VGGFeatures(settings.vgg).to(dls.device) if settings.needs_vgg else None
     if vgg and settings.vgg_unit: vgg.measure_by(dls.train_ds.spread(settings.vgg_unit).to(dls.device))
     objectives = Objectives(net, d1, d2, vgg, **asdict(settings.part(LossSettings)))
-    return InpaintLearner(dls, net, objectives, lr=settings.lr, cbs=cbs, path=path)
+    fastais = dict(cbs=cbs, path=path, model_dir=model_dir, wd=wd, metrics=metrics, opt_func=opt_func or adam)
+    return InpaintLearner(dls, net, objectives, lr=settings.lr, pretrained=bool(settings.pretrained), **fastais)
 
 # %% ../../nbs/51_training.phases.ipynb #39ccaf8e
 @patch
@@ -131,21 +135,10 @@ def results_grid(self:InpaintLearner,
     return picture_grid({k:v.cpu() for k,v in columns.items()})
 
 @patch
-def show_results(self:InpaintLearner,
-    ds_idx:int=1, # 1 for validation, 0 for training pictures
-    max_n:int=4,  # Rows
-    **kwargs
-):
-    "Show input, completed LBP, fill and truth."
-    grid = self.results_grid(self.dls[ds_idx], max_n)
-    show_image(grid, figsize=(grid.width/100, grid.height/100), **kwargs)
-
-@patch
 def export_inpainter(self:InpaintLearner,
     folder,          # Folder to write, made if need be
     half:bool=False, # Store float16?
     **info           # More to note beside them, see `save_net`
 ):
     "Write weights that `Inpainter.from_pretrained` reads: one safetensors file; the moving average, where there is one."
-    averaged = hasattr(self, 'ema') and self.ema.average and not self.ema.inside
-    with self.ema.swapped() if averaged else nullcontext(): save_net(self.net, folder, half, **info)
+    with self.averaged(): save_net(self.net, folder, half, **info)
