@@ -16,14 +16,14 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), joined to what surrounds the hole"
+    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1], or `(1,3,s,s)` where there is no map), joined to what surrounds the hole"
     for i in range(0, len(windows), batch):
         ws = windows[i:i+batch]
         x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, w, size) for w in ws)))
         lbp,fill = run(x, m)
         fill = torch.cat([blend_biharmonic(meet(*o), *o[1:]) for o in zip(*(o.split(1) for o in (fill,x,m)))])
         if detail: fill = add_detail(fill, m)
-        for w,*answer in zip(ws, fill, lbp): yield w, torch.cat(answer)[None]
+        for w,*answer in zip(ws, fill, *([] if lbp is None else [lbp])): yield w, torch.cat(answer)[None]
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -74,18 +74,21 @@ def _meet_at_full_size(values, rgb, pixels, scaled):
 
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
-    run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map, picture), on the CPU
+    run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map or None, picture), on the CPU
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
     batch:int=4,     # Windows at once
     detail:bool=False, # Copy detail from the surroundings into the fill, see `add_detail`?
-) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
+) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 (or None) of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
     windows,groups = hole_windows(hole, size)
     pixels = HolePixels(hole)
-    total,weight = np.zeros((pixels.n,4), np.float32),np.zeros(pixels.n, np.float32)
-    for w,answer in _answers(run, rgb, hole, windows, size, batch, detail): _add(total, weight, w, answer, groups, pixels)
+    total,weight = None,np.zeros(pixels.n, np.float32)
+    for w,answer in _answers(run, rgb, hole, windows, size, batch, detail):
+        if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
+        _add(total, weight, w, answer, groups, pixels)
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, (total[:,3]+1)*127.5
+    codes = (total[:,3]+1)*127.5 if total.shape[1]>3 else None
+    return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, codes

@@ -102,7 +102,7 @@ def run_config(
     return dict(folder=Path(folder).resolve().name, sets=s.sets, data=data_digest(dls), pictures=len(dls.train_ds.files),
         **{k:getattr(s, k) for k in _of_run}, device=str(dls.device), processes=max(1,num_distrib()),
         lr=learn.lr, network=learn.net.config, vgg=name(s.vgg), vgg_unit=s.vgg_unit, spectral_judges=s.spectral_judges,
-        judge_nf=s.judge_nf, pretrained=name(s.pretrained), **{**asdict(game.settings), 'lambda_a1':game.judge_weight(1)})
+        judge_nf=s.judge_nf, pretrained=name(s.pretrained), **game.noted)
 
 # %% ../../nbs/57_training.command.ipynb #c285ada5
 def _check_length(learn, run, config):
@@ -126,7 +126,7 @@ def keep_run(
     log = PictureLog(run, learn.dls.valid.new(bs=4, num_workers=0), settings.every)
     checkpoints = Checkpoints(run, settings.minutes, config=config, harmless=HARMLESS, best=('picture_psnr','valid_loss'),
         export=partial(learn.export_inpainter, half=settings.half))
-    learn.add_cbs([*batch_callbacks(settings), GameWatch(), log, *([EMA(settings.ema)] if settings.ema else []), checkpoints])
+    learn.add_cbs([*batch_callbacks(settings), GameWatch(), log, *([EMA(settings.ema, learn.generator_names)] if settings.ema else []), checkpoints])
     if learn.resume(run): _check_length(learn, run, config)
     else: checkpoints.write_json('running')
 

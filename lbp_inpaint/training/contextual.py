@@ -80,34 +80,20 @@ def window_critic(
     return Discriminator(3, (nf,2*nf,4*nf,8*nf), last_act=True, dense=size//16)
 
 # %% ../../nbs/49_training.contextual.ipynb #88f540c6
-class TwoStageObjectives:
+class TwoStageObjectives(Game):
     "What training CA and training GC have in common: one phase, whose number is that of the paper's phase of painting."
     phases = 2,
-
-    def predict(self,
-        phase:int, # 2
-    ): # (image, mask) -> what both stages painted; raises `UsageError` for another phase
-        "The prediction of a phase."
-        self.check_phase(phase)
-        return self.predict_fill
-
-    def check_phase(self, phase):
-        "Raise `UsageError` for a phase that there is not"
-        if phase not in self.phases: raise UsageError(f'{self.net.config["system"]} is trained in one phase, number 2, but phase {phase} came.')
 
     def predict_fill(self, image, mask):
         "`guess` and `painted` as they leave the stages, `fill` composited"
         guess,painted = self.net.stages(image, mask)
         return SimpleNamespace(mask=mask, guess=guess, painted=painted, fill=composite(painted, image, mask))
 
-    def watch(self, pred, truth, mask):
-        "Note how much the fills vary, measured by the truth"
-        self.signs['spread'] = hole_variance(pred.fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
-
 # %% ../../nbs/49_training.contextual.ipynb #d6cd8e7c
 class ContextualObjectives(TwoStageObjectives):
     "Predictions and losses of CA."
     lr,betas = 1e-4,(.5,.9) # of Adam
+    recordable = False # nobody has tried second derivatives in a recording
     def __init__(self,
         net:ContextualNet,      # The generator
         judge_nf:int=None,      # Width of the critics; twice that of the generator without it, as in the paper
@@ -123,7 +109,7 @@ class ContextualObjectives(TwoStageObjectives):
         if size%32: raise UsageError(f'The critics need pictures whose side is a multiple of 32, but size = {size} came.')
         nf = judge_nf or 2*net.config['nf']
         self.dg,self.dl,self.penalty,self.signs = global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{}
-        self.networks = dict(g=net.g, dg=self.dg, dl=self.dl)
+        self.networks = dict(g=net.g) | (dict(dg=self.dg, dl=self.dl) if lambda_a else {})
 
     def windows(self, mask, *images):
         "The same window of the mask and of all `images`"
@@ -144,7 +130,7 @@ def critic_terms(self:ContextualObjectives, pred, image, mask, truth):
 @patch
 def generator_terms(self:ContextualObjectives, pred, image, mask, truth):
     "Discounted l1 in the window, l1 of known pixels, and the critics' scores."
-    self.watch(pred, truth, mask)
+    self.note_spread(pred.fill, truth, mask)
     wrong = 1.2*(truth-pred.guess).abs() + (truth-pred.painted).abs()
     _,certain,at_hole,fill = self.windows(mask, spatial_discount(mask, self.gamma), wrong, pred.fill)
     known = 1-mask

@@ -33,18 +33,18 @@ class RelativeL1Loss(nn.Module):
 class VGG19Features(nn.Module):
     "Frozen VGG-19 up to conv5_2: pictures `(B,3,H,W)` in 0..1 -> dict of features, 'relu1_1' to 'relu5_2'."
     def __init__(self,
-        state:dict, # Weights by torchvision's names, as `vgg19(weights=...).state_dict()`
-    ): # raises `WeightsError` where some are missing
+        file=None, # Weights in torchvision's layout, see `read_vgg`; torchvision's own pretrained VGG-19 without it
+    ): # raises `WeightsError` where there are none, or some are missing
         super().__init__()
-        self.convs,i = nn.ModuleDict(),0
+        state,self.convs,i = read_vgg(file, 19),nn.ModuleDict(),0
         try:
             for block,n in enumerate((2,2,4,4,2), 1):
                 for j in range(n):
-                    self.convs[f'relu{block}_{j+1}'] = self._conv(state, f'features.{i}')
+                    self.convs[f'relu{block}_{j+1}'] = self._conv(state, str(i))
                     i += 2
                 i += 1
         except KeyError as e: raise WeightsError(
-            f'EdgeConnect looks through VGG-19 up to conv5_2, but {e.args[0]} is missing in these weights; '
+            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing in these weights; '
             "give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
         self.eval().requires_grad_(False)
 
@@ -96,6 +96,7 @@ class EdgeConnectObjectives(PatchGame):
     phases = 1,2
     lr,betas = 1e-4,(0.,.9) # of Adam
     lr_factors = dict(d1=.1, d2=.1) # discriminators learn slower
+    recordable = False # Canny works on the processor
     def __init__(self,
         net:EdgeConnect,       # The network
         judge_nf:int=None,     # Width of the discriminators, filters of their first layers; the generators' without it
@@ -112,15 +113,10 @@ class EdgeConnectObjectives(PatchGame):
         if not (lambda_a1 or lambda_r1): raise UsageError(
             'With lambda_a1 and lambda_r1 both 0 nothing teaches EdgeConnect to draw edges; give one of them.')
         self.networks,nf = dict(g1=net.g1, g2=net.g2),judge_nf or net.config['nf']
-        if lambda_a1: self.networks['d1'] = PatchDiscriminator70(2, nf, spectral=True)
-        if lambda_a: self.networks['d2'] = PatchDiscriminator70(3, nf, spectral=True)
+        if lambda_a1: self.networks['d1'] = edge_discriminator(2, nf)
+        if lambda_a: self.networks['d2'] = edge_discriminator(3, nf)
         self.matching,self.relative,self.signs = FeatureMatchingLoss(),RelativeL1Loss(),{}
         self.perceptual,self.style = VGGL1Loss(),GramL1Loss()
-
-    def predict(self, phase):
-        "The prediction of a phase, (image, mask) -> what is drawn or painted; raises `UsageError` for others than 1 and 2"
-        self.check_phase(phase)
-        return self.predict_edges if phase==1 else self.predict_fill
 
     def turns(self, phase):
         "Who plays in a phase, in order; raises `UsageError` for others than 1 and 2"
@@ -136,8 +132,8 @@ class EdgeConnectObjectives(PatchGame):
 
 # %% ../../nbs/52_training.edge_connect.ipynb #25abb365
 @patch
-def predict_edges(self:EdgeConnectObjectives, image, mask):
-    "Phase 1: complete the edge map"
+def predict_lbp(self:EdgeConnectObjectives, image, mask):
+    "Phase 1: complete the map, which is of edges here"
     known,hole = self.net.known_edges(image, mask)
     raw = self.net.draw(image, mask, known)
     return SimpleNamespace(raw=raw, lbp=composite(raw, known, hole), hole=hole, aim=None)
@@ -145,7 +141,7 @@ def predict_edges(self:EdgeConnectObjectives, image, mask):
 @patch
 def edges_beside_grey(self:EdgeConnectObjectives, pred, truth):
     "What D1 looks at, true and drawn, `(B,2,H,W)` in 0..1"
-    if pred.aim is None: pred.aim = self.net.true_edges(truth)
+    if pred.aim is None: pred.aim = self.net.true_lbp(truth)
     grey = to_grey(truth).float()/255
     return tuple(torch.cat([grey, (o+1)/2], 1) for o in (pred.aim,pred.raw))
 
@@ -160,18 +156,19 @@ def g1_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     if self.lambda_r1: terms['r1'] = self.lambda_r1*F.mse_loss(fake[:,1], real[:,1])
     if self.lambda_a1:
         with cached(): # the spectral norms of both passes are one
-            (logits,),feats = self.networks['d1'].verdict(fake)
-            terms['a1'] = self.lambda_a1*self.adversarial.generator(logits)
+            logits,feats = self.networks['d1'].verdict(fake)
+            terms['a1'] = self.lambda_a1*self.adversarial.generator(*logits)
             if self.lambda_f:
-                with torch.no_grad(): aims = self.networks['d1'].verdict(real)[1]
-                terms['f1'] = self.lambda_f*len(feats)*self.matching(feats, aims)
+                with torch.no_grad(): true_logits,aims = self.networks['d1'].verdict(real)
+                seen,aims = feats+logits,aims+true_logits # the logits are a layer's output, too
+                terms['f1'] = self.lambda_f*len(seen)*self.matching(seen, aims)
     return terms
 
 # %% ../../nbs/52_training.edge_connect.ipynb #fd9ec743
 @patch
 def predict_fill(self:EdgeConnectObjectives, image, mask):
     "Phase 2: paint with the edges that G1 completes"
-    with standing_still(self.net.g1): pred = self.predict_edges(image, mask)
+    with standing_still(self.net.g1): pred = self.predict_lbp(image, mask)
     raw = self.net.paint(image, mask, pred.lbp)
     return SimpleNamespace(raw=raw, fill=composite(raw, image, mask), mask=mask, lbp=pred.lbp, hole=pred.hole)
 
@@ -182,7 +179,7 @@ def d2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
 @patch
 def g2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     "What G2 lowers"
-    self.watch(pred, truth)
+    self.note_spread(pred.fill, truth, mask)
     terms,out,aim = {},(pred.raw+1)/2,(truth+1)/2
     if self.lambda_r: terms['r2'] = self.lambda_r*self.relative(pred.raw, truth, mask)
     if self.lambda_a: terms['a2'] = self.lambda_a*self.adversarial.generator(self.networks['d2'](out))

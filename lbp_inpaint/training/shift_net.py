@@ -10,9 +10,7 @@ __all__ = ['GuidanceLoss', 'PatchGame', 'ShiftNetObjectives']
 # %% ../../nbs/51_training.shift_net.ipynb #d58f61c0
 from types import SimpleNamespace
 from fastai.basics import *
-from ..errors import *
 from ..core import *
-from ..nets.edge_connect import *
 from ..nets.losses import *
 from ..nets.shift_net import *
 from .turns import *
@@ -28,25 +26,15 @@ class GuidanceLoss(nn.Module):
     ): return F.mse_loss(guess.float()*cells, aim.detach().float()*cells)
 
 # %% ../../nbs/51_training.shift_net.ipynb #c0f80f4f
-class PatchGame:
+class PatchGame(Game):
     "Cross-entropy from both sides, for discriminators by name."
     adversarial = AdversarialLoss(saturating=False)
     def judge(self, name, real, fake):
         "The loss of discriminator `name`; real and painted in one batch, which no layer mixes"
-        logits = self.networks[name].verdict(torch.cat([real, fake.detach()]))[0][0]
+        logits = self.networks[name](torch.cat([real, fake.detach()]))
         r,f = logits.chunk(2)
         self.signs[name] = ((r>0).float().mean()+(f<0).float().mean())/2
         return self.adversarial.discriminator(r, f)/2
-
-    def watch(self, pred, truth):
-        "Note how much the fills vary, measured by the truth"
-        spread = hole_variance(pred.fill.detach(), pred.mask)/hole_variance(truth, pred.mask).clamp(min=1e-6)
-        self.signs['spread'] = spread
-
-    def check_phase(self, phase):
-        "Raise `UsageError` for a phase that there is not"
-        if phase not in self.phases: raise UsageError(
-            f'The system {self.net.config["system"]} is trained in phases {self.phases}, but phase {phase} came.')
 
 # %% ../../nbs/51_training.shift_net.ipynb #1619506e
 class ShiftNetObjectives(PatchGame):
@@ -61,13 +49,8 @@ class ShiftNetObjectives(PatchGame):
         lambda_guide:float=1.,# Weight of the guidance loss
     ):
         store_attr()
-        judge = dict(d=PatchDiscriminator70(3, judge_nf or net.config['nf'])) if lambda_a else {}
+        judge = dict(d=shift_discriminator(judge_nf or net.config['nf'])) if lambda_a else {}
         self.networks,self.guidance,self.signs = dict(g=net.g) | judge,GuidanceLoss(),{}
-
-    def predict(self, phase):
-        "The prediction of a phase, (image, mask) -> what is painted; raises `UsageError` for another than 2"
-        self.check_phase(phase)
-        return self.predict_fill
 
     def predict_fill(self, image, mask):
         "The picture as painted, the fill, and the guess"
@@ -87,7 +70,7 @@ class ShiftNetObjectives(PatchGame):
 @patch
 def g_terms(self:ShiftNetObjectives, pred, image, mask, truth):
     "What the generator lowers"
-    self.watch(pred, truth)
+    self.note_spread(pred.fill, truth, mask)
     terms = {}
     if self.lambda_r: terms['r'] = self.lambda_r*F.l1_loss(pred.raw, truth)
     if self.lambda_a: terms['a'] = self.lambda_a*self.adversarial.generator(self.networks['d'](pred.raw))

@@ -35,7 +35,7 @@ class PictureLog(Callback):
 class GameWatch(StatefulCallback):
     "Warn when the game collapses: a discriminator is nearly always or hardly ever right, or fills have a variance far from that of the truth."
     order = 70
-    bounds = dict(d1=(.51,.99), d2=(.51,.99), spread=(.02,5.)) # what is healthy
+    right,spread = (.51,.99),(.02,5.) # what is healthy, of a discriminator and of fills
     def __init__(self,
         window:int=500, # Batches to average over
     ): self.window,self.warnings,self.warned_of = window,[],[]
@@ -50,7 +50,7 @@ class GameWatch(StatefulCallback):
         self.sums,self.n,self.windows = defaultdict(float),0,self.windows+1
     def _look(self, means):
         for k,v in means.items():
-            lo,hi = self.bounds[k]
+            lo,hi = self.spread if k=='spread' else self.right
             if lo<=v<=hi or k in self.warned_of: continue
             self.warned_of.append(k)
             self.warnings.append(self._sentence(k, v, lo, hi))
