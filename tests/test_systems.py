@@ -5,6 +5,7 @@ from fastai.basics import Callback, set_seed
 from PIL import Image
 from safetensors.torch import load_file
 from lbp_inpaint.errors import InpaintError, UsageError, WeightsError
+from lbp_inpaint.evidence.compare import compare
 from lbp_inpaint.evidence.evaluate import evaluate
 from lbp_inpaint.filling.folders import fill
 from lbp_inpaint.filling.inpainter import Inpainter
@@ -142,3 +143,27 @@ def test_trained_by_the_command_it_is_weights_like_any(system, folder, tmp_path)
     assert 'lambda_a' in run['config'] and (tmp_path/'run/README.md').is_file()
     table = evaluate(folder/'valid', tmp_path/'out', methods=[str(tmp_path/'run'),'mean'], holes=['centre'], device='cpu')
     assert set(table.method)=={'run','mean'} and table.value.notna().all() and (tmp_path/'out/sheet.png').is_file()
+
+def test_a_comparison_is_of_the_same_protocol_for_all(folder, tmp_path, capsys):
+    "Two systems in all three tables; taken up again nothing is trained twice; another table shares what is there"
+    settings = dict(systems=['gc'], seeds=2, holes=['centre','20-30'], pictures=1, device='cpu')
+    table = compare(folder, tmp_path/'out', **settings)
+    runs = sorted(o.name for o in (tmp_path/'out/runs').iterdir())
+    said = capsys.readouterr().out
+    assert set(table.table)=={'width','compute','loss'} and list(table.system.unique())==['lbp','gc','mean','smooth']
+    assert said.count('| 20-30 | gc |')==3 and all((tmp_path/'out'/o).is_file() for o in ('table.csv','results.json','report.md','sheet.jpg'))
+    results = json.loads((tmp_path/'out/results.json').read_text())
+    work = {k:{s:c['step GFLOP']*c['pictures'] for s,c in results['costs'][k].items()} for k in ('width','compute')}
+    assert results['costs']['width']['gc']['pictures']==results['costs']['width']['lbp']['pictures']
+    assert work['compute']['gc']<=work['width']['lbp']<work['width']['gc'] # who is dear sees fewer
+    lead = table[(table.system=='gc') & (table.hole=='centre') & (table.metric=='PSNR dB') & (table.over=='picture')]
+    assert (lead.low<lead.difference).all() and (lead.difference<lead.high).all()
+    again = compare(folder, tmp_path/'out', tables=['loss'], **settings)
+    assert ' s\n' not in capsys.readouterr().out and sorted(o.name for o in (tmp_path/'out/runs').iterdir())==runs
+    assert again['mean'].tolist()==table[table.table=='loss']['mean'].tolist()
+
+def test_what_a_comparison_refuses(folder, tmp_path):
+    for wrong,said in ((dict(systems=['lama']),'systems must be names out of lbp'), (dict(tables=['depth']),'tables must be'), (dict(budget='huge'),'tiny, small, full')):
+        with pytest.raises(UsageError, match=said): compare(folder, tmp_path, **wrong)
+    with pytest.raises(UsageError, match='lies in the folder of pictures'): compare(folder, folder/'out')
+    with pytest.raises(UsageError, match='There is no setting budjet; did you mean budget'): compare(folder, tmp_path, budjet='tiny')
