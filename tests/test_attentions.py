@@ -1,33 +1,42 @@
 "The layers of Table III beside the paper's, against loops over cells in float64."
 import numpy as np, pytest, torch
 from test_attention import some_masks as masks_for_attention
-from lbp_inpaint.nets.attentions import contextual_attention, shift
+from lbp_inpaint.nets.contextual import ContextualAttention, contextual_rebuild
+from lbp_inpaint.nets.shift_net import Shift, shift, shift_cells
 from lbp_inpaint.errors import UsageError
 from lbp_inpaint.nets.build import ATTENTIONS, build_net, make_attention
 
-def contextual_by_loop(feat, mask, scale=10.):
-    "`(C,h,w)`, `(h,w)`: every cell takes part in nine pasted patches"
-    c,h,w = feat.shape
-    cells = [(y,x) for y in range(h) for x in range(w)]
-    near = [(dy,dx) for dy in (-1,0,1) for dx in (-1,0,1)]
-    def inside(y, x): return 0<=y<h and 0<=x<w
-    def patch(y, x): return np.stack([feat[:,y+dy,x+dx] if inside(y+dy, x+dx) else np.zeros(c) for dy,dx in near])
-    whole = [k for k in cells if not any(inside(k[0]+dy, k[1]+dx) and mask[k[0]+dy,k[1]+dx] for dy,dx in near)]
-    if not whole: return feat.copy()
-    patches = {k:patch(*k) for k in cells}
-    def cosine(a, b): return (a*b).sum()/(np.linalg.norm(a)*np.linalg.norm(b))
-    total,count = np.zeros_like(feat),np.zeros((h,w))
-    for y,x in cells:
-        e = np.array([np.exp(scale*cosine(patches[y,x], patches[k])) for k in whole])
-        pasted = sum(a*patches[k] for a,k in zip(e/e.sum(), whole))
-        for (dy,dx),v in zip(near, pasted):
-            if inside(y+dy, x+dx): total[:,y+dy,x+dx] += v; count[y+dy,x+dx] += 1
-    return np.where(mask>0, total/count, feat)
+def contextual_by_loop(feat, mask):
+    "`(C,h,w)`, `(h,w)`, sides even: each missing cell is made of 4x4 patches that lie every two cells, chosen by 3x3 patches of every second cell"
+    feat,(c,h,w) = np.maximum(feat, 0),feat.shape
+    m,n = h//2,w//2
+    rows,columns = (np.floor(np.arange(o)*(2*o-1)/max(o-1, 1)+.5).astype(int) for o in (m,n))
+    small,coarse = feat[:,rows][:,:,columns],mask.reshape(m,2,n,2).max((1,3))
+    places = [(y,x) for y in range(m) for x in range(n)]
+    def around(a, y, x): # 3x3, zeros outside
+        return np.pad(a, ((0,0),(1,1),(1,1)))[:,y:y+3,x:x+3]
+    keys = {k:around(small, *k) for k in places}
+    score = {(q,k):(keys[q]*keys[k]).sum()/max(np.linalg.norm(keys[k]), 1e-4) for q in places for k in places}
+    def fused(score, order): # sums with both neighbours in an order of places
+        at = {k:i for i,k in enumerate(order)}
+        def get(q, k, d):
+            i,j = at[q]+d,at[k]+d
+            return score[order[i],order[j]] if 0<=i<len(order) and 0<=j<len(order) else 0.
+        return {(q,k):sum(get(q, k, d) for d in (-1,0,1)) for q,k in score}
+    score = fused(fused(score, places), sorted(places, key=lambda k: k[::-1]))
+    usable = [k for k in places if not around(coarse[None], *k).any()] or places
+    total,count = np.zeros((c,h+2,w+2)),np.zeros((h+2,w+2))
+    for q in places:
+        e = np.array([10*score[q,k] for k in usable])
+        e = np.exp(e-e.max())
+        pasted = sum(a*np.pad(feat, ((0,0),(1,1),(1,1)))[:,2*y:2*y+4,2*x:2*x+4] for a,(y,x) in zip(e/e.sum(), usable))
+        total[:,2*q[0]:2*q[0]+4,2*q[1]:2*q[1]+4] += pasted; count[2*q[0]:2*q[0]+4,2*q[1]:2*q[1]+4] += 1
+    return (total/count)[:,1:-1,1:-1]
 
 def shift_by_loop(g, k, mask):
     res,known = np.zeros_like(g),np.argwhere(mask==0)
     for y,x in np.argwhere(mask>0):
-        like = [g[:,y,x]@k[:,a,b]/(np.linalg.norm(g[:,y,x])*np.linalg.norm(k[:,a,b])) for a,b in known]
+        like = [g[:,y,x]@k[:,a,b]/max(np.linalg.norm(g[:,y,x])*np.linalg.norm(k[:,a,b]), 1e-12) for a,b in known]
         if like: res[:,y,x] = k[:,*known[int(np.argmax(like))]]
     return res
 
@@ -39,11 +48,23 @@ def some_masks(rng, h, w):
 
 def some_features(rng, n, c, h, w): return torch.from_numpy(rng.standard_normal((n,c,h,w)).astype(np.float32))
 
-@pytest.mark.parametrize('h,w', ((6,6),(5,8)))
+@pytest.mark.parametrize('h,w', ((6,6),(4,8)))
 def test_contextual_attention_equals_a_loop(h, w, rng):
     mask = some_masks(rng, h, w)
     feat = some_features(rng, len(mask), 3, h, w)
-    for f,m,o in zip(feat.double().numpy(), mask[:,0].numpy(), contextual_attention(feat, mask).numpy()): assert np.abs(o-contextual_by_loop(f, m)).max()<1e-4
+    out = ContextualAttention()(feat, mask) # masks at the features' size are pictures' of cells of one pixel
+    for f,m,o in zip(feat.double().numpy(), mask[:,0].numpy(), out.numpy()):
+        assert np.abs(o-np.where(m>0, contextual_by_loop(f, m), f)).max()<1e-4
+
+def test_shift_layer_looks_behind_a_relu(rng):
+    "The source of a missing cell is the one that the rectified features choose, and what is handed on is rectified"
+    feat,pixels = some_features(rng, 1, 8, 6, 6),torch.zeros(1,1,48,48)
+    pixels[...,12:30,8:33] = 1
+    cells = shift_cells(pixels, (6,6))
+    assert cells.sum()==2*4 # those whose top left pixel is missing
+    out,(d,e) = Shift()(feat, pixels),feat.relu().chunk(2, 1)
+    assert torch.equal(out[:,:8], feat)
+    assert np.array_equal(out[0,8:].numpy(), shift_by_loop(d[0].numpy(), e[0].numpy(), cells[0,0].numpy()))
 
 @pytest.mark.parametrize('h,w', ((6,6),(5,8)))
 def test_shift_equals_a_loop(h, w, rng):
@@ -54,7 +75,8 @@ def test_shift_equals_a_loop(h, w, rng):
 def test_gradients_are_those_of_the_forward(rng):
     mask = some_masks(rng, 5, 5)
     g,k = (some_features(rng, len(mask), 2, 5, 5).double() for _ in range(2))
-    assert torch.autograd.gradcheck(lambda f: contextual_attention(f, mask.double()), g.requires_grad_())
+    soft = g[:,:,:4,:4].abs().mul(.2)+.1 # away from the corner of the ReLU, and from a softmax that is flat
+    assert torch.autograd.gradcheck(lambda f: ContextualAttention()(f, mask[...,:4,:4].double()), soft.requires_grad_())
     assert torch.autograd.gradcheck(lambda k: shift(g.detach(), k, mask), k.requires_grad_())
 
 @pytest.mark.parametrize('name', [o for o in ATTENTIONS if o!='none'])
@@ -81,8 +103,10 @@ def test_what_is_copied_is_known(name, rng):
     other[0,4:,y,x] += 5 # the encoder's half of a missing cell
     a,b = (make_attention('shift')(f, pixels)[:,8:] for f in (feat,other))
     assert torch.equal(a, b)
-    copied = contextual_attention(feat, cells)
-    assert copied.isfinite().all() and copied.abs().max()<=feat[(cells==0).expand_as(feat)].abs().max()+1e-5
+    copied = ContextualAttention()(feat, pixels)
+    known = feat.relu()[(cells==0).expand_as(feat)]
+    missing = copied[cells.bool().expand_as(feat)]
+    assert missing.min()>=0 and missing.max()<=known.max()+1e-5
 
 @pytest.mark.parametrize('layer', range(9, 15))
 @pytest.mark.parametrize('name', ('none','contextual','shift'))
@@ -95,5 +119,5 @@ def test_every_layer_of_the_generator_can_hold_one(name, layer):
 def test_unknown_names_and_masks_are_refused(rng):
     with pytest.raises(UsageError, match='contextual'): make_attention('theirs')
     feat = some_features(rng, 1, 4, 4, 4)
-    with pytest.raises(ValueError, match='as the features'): contextual_attention(feat, torch.zeros(1,1,8,8))
+    with pytest.raises(ValueError, match='half as large as the features'): contextual_rebuild(feat, torch.zeros(1,1,4,4))
     with pytest.raises(ValueError, match='as the features'): shift(feat, feat, torch.zeros(1,1,8,8))

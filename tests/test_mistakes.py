@@ -310,7 +310,7 @@ def test_a_vgg_file_that_is_none(make, work, folder, capsys):
 @pytest.mark.parametrize('why', (URLError('no route to host'), RuntimeError('invalid hash value'), PermissionError(13, 'Permission denied')))
 def test_a_vgg_that_cannot_be_downloaded(why, work, folder, capsys, monkeypatch):
     def fail(*args, **kwargs): raise why
-    monkeypatch.setattr(losses, 'vgg16', fail)
+    monkeypatch.setattr(losses, 'get_model', fail)
     err = train_refused(capsys, work, folder, WEIGHTS, 'VGG-16')
     assert '--vgg' in err and '--lambda' in err
 

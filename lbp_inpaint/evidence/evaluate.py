@@ -23,6 +23,7 @@ from ..files import *
 from ..core import *
 from ..masks import *
 from ..image_files import *
+from ..nets.build import *
 from ..nets.weights import *
 from ..filling.inpainter import *
 from ..training.data import *
@@ -51,10 +52,11 @@ class Method:
 
     @torch.no_grad()
     def columns(self, image, mask, truth):
-        "Title -> pictures, for `contact_sheet`: the fill, and a network's completed LBP map before it"
+        "Title -> pictures, for `contact_sheet`: the fill, and before it a network's completed map, where it has one"
         if not self.inpainter: return {self.label:self.fill(image, mask)}
         lbp,_ = self.inpainter.net(*(o.to(self.inpainter.device) for o in (image,mask)))
-        return {f'{self.label}, LBP':lbp.cpu(), self.label:self.fill(image, mask)}
+        maps = {} if lbp is None else {f'{self.label}, {MAP_NAMES[system_of(self.inpainter.net)]}':lbp.cpu()}
+        return {**maps, self.label:self.fill(image, mask)}
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #16b68bf9
 def _library_version(name):

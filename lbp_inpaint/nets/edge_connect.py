@@ -6,21 +6,21 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.edge_connect.html.md"""
 
 # %% auto #0
 __all__ = ['SpectralConv2d', 'SpectralConvTranspose2d', 'plain_or_spectral', 'DilatedBlock', 'ResidualGenerator', 'EdgeConnect',
-           'PatchDiscriminator70']
+           'edge_discriminator']
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #7ffcbed0
 import torch, torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from ..errors import *
 from ..core import *
 from ..lbp import *
 from .layers import *
 from .guidance import *
+from .parts import *
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #d9e06d51
 def _float32_weight(layer, x):
-    with torch.autocast(x.device.type, enabled=False): return layer.weight
+    with no_autocast(x): return layer.weight
 
 def _begin(layer):
     "Weights from N(0, 0.02), biases 0, then the norm on top: drawn later, they would not reach the weight"
@@ -81,10 +81,7 @@ class ResidualGenerator(nn.Module):
         self.last = init_weights(nn.Conv2d(nf, n_out, 7, padding=3, padding_mode='reflect'))
 
     def forward(self, x):
-        h,w = x.shape[2:]
-        if h%4 or w%4 or min(h,w)<12: raise UsageError(
-            f'EdgeConnect halves a picture twice and needs sides that are multiples of 4, from 12 on, '
-            f'but {h}x{w} came; scale or pad it first.')
+        check_sides(x, 4, 12)
         return self.last(self.decoder(self.blocks(self.encoder(x))))
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #c22619fd
@@ -93,9 +90,9 @@ class EdgeConnect(nn.Module):
     sides = 4 # H and W are multiples of it
     def __init__(self,
         nf:int=64, # Width of both generators, see `ResidualGenerator`
-    ):
+    ): # raises `UsageError` for a width that cannot be
         super().__init__()
-        if not isinstance(nf,int) or nf<1: raise UsageError(f'nf must be a whole number from 1, but {nf!r} came.')
+        check_width(nf, 1, 64)
         self.config = dict(system='ec', nf=nf)
         self.g1,self.g2 = ResidualGenerator(3, 1, nf, spectral=True),ResidualGenerator(4, 3, nf)
 
@@ -103,8 +100,8 @@ class EdgeConnect(nn.Module):
         "Edge map of the known region `(B,1,H,W)`, -1 in its hole, and that hole, a pixel wider than `mask`"
         return canny_map(image, mask),lbp_hole(mask)
 
-    def true_edges(self, image):
-        "Edge map `(B,1,H,W)` of an intact picture, -1 or 1"
+    def true_lbp(self, image):
+        "What stands in the place of the LBP map: the edge map `(B,1,H,W)` of an intact picture, -1 or 1"
         return canny_map(image)
 
     def draw(self, image, mask, known):
@@ -120,37 +117,16 @@ class EdgeConnect(nn.Module):
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
-    ): # (`(B,1,H,W)` edge map in [-1,1], `(B,3,H,W)` picture in [-1,1]), both with their known region unchanged
+    ): # (`(B,1,H,W)` edge map in [-1,1], `(B,3,H,W)` picture in [-1,1]), both with their known region unchanged; raises `UsageError` where the sides do not fit
         "Complete the edges, then paint."
         known,hole = self.known_edges(image, mask)
         edges = composite(self.draw(image, mask, known), known, hole)
         return edges,composite(self.paint(image, mask, edges), image, mask)
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #795942f5
-class PatchDiscriminator70(nn.Module):
-    "Judges 70x70 patches (Isola et al.): `(B,n_in,H,W)` -> logits `(B,1,H/8-2,W/8-2)`, above 0 for real."
-    def __init__(self,
-        n_in:int,            # Channels
-        nf:int=64,           # Width: filters of the first layer
-        spectral:bool=False, # Spectral norm and no biases? Otherwise biases, and instance norm on layers 2 to 4
-    ):
-        super().__init__()
-        make,_ = plain_or_spectral(spectral)
-        def conv4(ni, no, stride): return make(ni, no, 4, stride, 1, bias=not spectral)
-        def layer(ni, no, stride):
-            norm = [] if spectral else [nn.InstanceNorm2d(no, affine=True)]
-            return nn.Sequential(conv4(ni, no, stride), *norm, nn.LeakyReLU(.2))
-        self.layers = nn.ModuleList([
-            nn.Sequential(conv4(n_in, nf, 2), nn.LeakyReLU(.2)),
-            layer(nf, 2*nf, 2), layer(2*nf, 4*nf, 2), layer(4*nf, 8*nf, 1), conv4(8*nf, 1, 1)])
-
-    def forward(self, x): return self.verdict(x)[0][0]
-
-    def verdict(self,
-        image,     # `(B,n_in,H,W)`
-        mask=None, # Not looked at: these discriminators are not told where the hole is
-    ): # ([logits `(B,1,H/8-2,W/8-2)`], outputs of all five layers)
-        "The logits, and what the layers saw."
-        feats = []
-        for layer in self.layers: image = layer(image); feats.append(image)
-        return feats[-1:],feats
+def edge_discriminator(
+    n_in:int=3, # Channels: 2 for edges beside grey levels (D1), 3 for pictures (D2)
+    nf:int=64,  # Width: filters of the first layer
+) -> Discriminator: # `(B,n_in,H,W)` -> logits `(B,1,H/8-2,W/8-2)`, above 0 for real
+    "EdgeConnect's judge of 70x70 patches."
+    return patch_discriminator_70(n_in, nf, spectral=True, bias=False)

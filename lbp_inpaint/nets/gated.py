@@ -10,7 +10,6 @@ __all__ = ['GatedConv', 'GatedNet', 'sn_patch_discriminator']
 # %% ../../nbs/25_nets.gated.ipynb #508c2ee1
 import torch, torch.nn.functional as F
 from torch import nn
-from ..errors import *
 from .parts import *
 from .contextual import *
 
@@ -38,7 +37,7 @@ class GatedNet(TwoStageNet):
         release:bool=False, # The attention's keys, overlaps and cells as in the published code, see `contextual_rebuild`?
     ): # raises `UsageError` for a width that cannot be divided by 4
         super().__init__()
-        if nf<4 or nf%4: raise UsageError(f'The width nf of gated convolution must be a multiple of 4, but {nf} came; 48 is the official one.')
+        check_width(nf, 4, 48)
         self.config = dict(system='gc', nf=nf, release=release)
         self.g = CoarseToFine(GatedConv, nf//2, nn.Tanh(), fine_told=False, release=release)
 

@@ -31,7 +31,7 @@ class RecordedBatch(Callback):
     def can_record(self):
         "Is this a training that can be recorded?"
         scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
-        alone = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1
+        alone = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1 and getattr(self.learn, 'recordable', True)
         return alone and hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused')) and not scaled
 
     def take(self):

@@ -1,0 +1,169 @@
+"The paper's system and the four that it is compared with, behind one protocol: built, kept, filled with, trained, left and taken up, scored."
+import json, warnings
+import numpy as np, pytest, torch
+from fastai.basics import Callback, set_seed
+from PIL import Image
+from safetensors.torch import load_file
+from lbp_inpaint.errors import InpaintError, UsageError, WeightsError
+from lbp_inpaint.evidence.compare import compare
+from lbp_inpaint.evidence.evaluate import evaluate
+from lbp_inpaint.filling.folders import fill
+from lbp_inpaint.filling.inpainter import Inpainter
+from lbp_inpaint.masks import center_mask
+from lbp_inpaint.nets.build import MAP_NAMES, SYSTEMS, build_net, system_of
+from lbp_inpaint.nets.weights import load_net, read_about, save_net
+from lbp_inpaint.training.command import train
+from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.training.phases import inpaint_learner
+from lbp_inpaint.training.runs import Checkpoints
+from lbp_inpaint.training.steps import EMA, FiniteSteps, TurnPrecision
+
+WIDTH = dict(lbp=2, ca=2, sh=2, gc=4, ec=2)
+PHASES = {k:(1,2) if k in ('lbp','ec') else (2,) for k in SYSTEMS}
+systems = pytest.mark.parametrize('system', list(SYSTEMS))
+
+def blind(system): return dict(lambda_p=0, lambda_s=0) if system in ('lbp','ec') else {} # no VGG at hand
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    "A folder of untrained weights for each system"
+    root = tmp_path_factory.mktemp('weights')
+    for k,nf in WIDTH.items(): set_seed(1); save_net(build_net(k, nf=nf), root/k)
+    return root
+
+@pytest.fixture(scope='module')
+def dls(folder): return InpaintDataLoaders.from_folder(folder, seed=0, device='cpu')
+
+def learner(dls, system, *cbs, **kwargs):
+    set_seed(0)
+    return inpaint_learner(dls, system=system, nf=WIDTH[system], cbs=list(cbs), **blind(system), **kwargs)
+
+@systems
+def test_a_config_is_enough_to_build_it(system):
+    net = build_net(system, nf=WIDTH[system])
+    config = json.loads(json.dumps(net.config))
+    assert system_of(net)==system and build_net(**config).config==net.config and type(net) is SYSTEMS[system]
+    assert ('system' in config)==(system!='lbp') # ours is described as before there were others
+
+@systems
+def test_saved_and_loaded_it_is_the_same(system, weights):
+    set_seed(1)
+    net,again = build_net(system, nf=WIDTH[system]).eval(),load_net(weights/system)
+    assert read_about(weights/system)['network']==net.config
+    for (k,a),b in zip(net.state_dict().items(), again.state_dict().values(), strict=True): assert torch.equal(a, b), k
+    image,mask = torch.rand(1,3,256,256)*2-1,center_mask()[None]
+    with torch.no_grad(): (lbp,fill),(lbp_2,fill_2) = net(image, mask),again(image, mask)
+    assert torch.equal(fill, fill_2) and (lbp is None)==(lbp_2 is None)==(system not in MAP_NAMES)
+    assert torch.equal(fill*(1-mask), image*(1-mask))
+
+@systems
+def test_weights_of_another_system_do_not_fit(system, weights, tmp_path):
+    other = 'gc' if system=='lbp' else 'lbp'
+    with pytest.raises(UsageError, match=f'are of the system {other}, but system = {system} came'): learner(None, system, pretrained=weights/other)
+    tensors = load_file(weights/system/'model.safetensors')
+    class Liar(torch.nn.Module):
+        config = build_net(other, nf=WIDTH[other]).config
+        def state_dict(self): return tensors
+    save_net(Liar(), tmp_path)
+    with pytest.raises(WeightsError, match='tensor'): load_net(tmp_path)
+
+@systems
+def test_it_fills_and_tells_what_it_has(system, weights, photographs, tmp_path):
+    picture,hole = Image.fromarray(photographs['chelsea'][:280,:300]),np.zeros((280,300), bool)
+    hole[100:180,90:200] = True
+    picture.save(tmp_path/'in.png'); Image.fromarray(hole).save(tmp_path/'mask.png')
+    inp = Inpainter.from_pretrained(weights/system, 'cpu')
+    known = np.array(picture)[~hole]
+    assert (np.array(inp(picture, hole))[~hole]==known).all()
+    maps = dict(lbp=str(tmp_path/'map.png')) if system in MAP_NAMES else {}
+    out = fill(tmp_path/'in.png', tmp_path/'mask.png', tmp_path/'out.png', weights=weights/system, device='cpu', **maps)
+    assert (np.array(Image.open(out[0]))[~hole]==known).all()
+    if maps: assert Image.open(tmp_path/'map.png').size==picture.size
+    else:
+        with pytest.raises(UsageError, match='complete no map'): fill(tmp_path/'in.png', tmp_path/'mask.png', tmp_path/'out2.png',
+            weights=weights/system, device='cpu', lbp=str(tmp_path/'map.png'))
+    if system=='lbp': assert inp.explain(picture, hole, 120, 120).sources
+    else:
+        with pytest.raises(InpaintError, match='no spatial attention'): inp.explain(picture, hole, 120, 120)
+        with pytest.raises(UsageError, match="Only weights of the paper's system"): inp.export(tmp_path/'net.pt2')
+
+@pytest.mark.parametrize('system', [k for k in SYSTEMS if k!='lbp'])
+def test_what_it_does_not_have_is_refused(system, dls):
+    "A setting that only another system has, and a phase that this one does not have"
+    for wrong in (dict(lambda_m=0.), dict(smooth_hole=True), dict(net_kwargs=dict(attention='none'))):
+        with pytest.raises(UsageError, match=f'system {system} has no'): learner(dls, system, **wrong)
+    with pytest.raises(UsageError, match=f'system {system} is trained in phase'): learner(dls, system).fit_phases(1, 0) if system!='ec' else learner(dls, system).enter_phase(3)
+
+@pytest.mark.parametrize('system,side', dict(ca=8, sh=256, gc=8, ec=4).items())
+def test_sides_that_do_not_divide_are_told(system, side):
+    net,image = build_net(system, nf=WIDTH[system]),torch.zeros(1,3,256,254)
+    with pytest.raises(UsageError, match=f'multiples of {side}'): net(image, image[:,:1])
+
+@systems
+def test_one_step_in_lower_precision_moves_who_plays(system, dls):
+    learn = learner(dls, system, TurnPrecision('bf16'), FiniteSteps(), lr=1e-2)
+    for phase in PHASES[system]:
+        learn.enter_phase(phase)
+        players = {k for t in learn.turns for k in t.players}
+        before = {k:v.detach().clone() for k,v in learn.model.named_parameters()}
+        with learn.no_bar(), learn.no_logging(): learn.fit(1)
+        moved = {k.partition('.')[0] for k,v in learn.model.named_parameters() if not torch.equal(v, before[k])}
+        assert moved==players and not learn.finite_steps.skipped
+        assert all(v.isfinite().all() for v in learn.model.parameters())
+
+class StopAt(Callback):
+    "Ask the run to stop at batch `at` of phase `phase`"
+    order = 89
+    def __init__(self, phase, at): self.at,self.in_phase = at,phase
+    def after_batch(self):
+        if self.training and (self.position['phase'],self.train_iter)==(self.in_phase,self.at): self.learn.stop_asked = 2
+
+@systems
+def test_left_and_taken_up_it_goes_on_to_the_same_bits(system, dls, tmp_path):
+    "With a moving average of the generators, in the middle of an epoch of each phase"
+    def run(folder, *cbs):
+        names = ('g1','g2') if system in ('lbp','ec') else ('g',)
+        learn = learner(dls, system, FiniteSteps(), EMA(.9, names), Checkpoints(folder, best=('picture_psnr','valid_loss')), *cbs)
+        assert learn.generator_names==names
+        learn.resume(folder)
+        with learn.no_bar(), learn.no_logging(): learn.fit_phases(int(1 in PHASES[system]), 1, decay=.5)
+        return learn.state()[0]
+    want = run(tmp_path/'whole')
+    for phase in PHASES[system]: run(tmp_path/'parts', StopAt(phase, 1))
+    got = run(tmp_path/'parts')
+    assert set(got)==set(want) and not [k for k in want if not torch.equal(want[k], got[k])]
+
+@systems
+def test_trained_by_the_command_it_is_weights_like_any(system, folder, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        train(folder, tmp_path/'run', system=system, nf=WIDTH[system], n_lbp=1, n_joint=1, ema=.9, device='cpu', **blind(system))
+    run = json.loads((tmp_path/'run/run.json').read_text())
+    assert run['config']['n_lbp']==int(1 in PHASES[system]) and run['config']['network'].get('system', 'lbp')==system
+    assert 'lambda_a' in run['config'] and (tmp_path/'run/README.md').is_file()
+    table = evaluate(folder/'valid', tmp_path/'out', methods=[str(tmp_path/'run'),'mean'], holes=['centre'], device='cpu')
+    assert set(table.method)=={'run','mean'} and table.value.notna().all() and (tmp_path/'out/sheet.png').is_file()
+
+def test_a_comparison_is_of_the_same_protocol_for_all(folder, tmp_path, capsys):
+    "Two systems in all three tables; taken up again nothing is trained twice; another table shares what is there"
+    settings = dict(systems=['gc'], seeds=2, holes=['centre','20-30'], pictures=1, device='cpu')
+    table = compare(folder, tmp_path/'out', **settings)
+    runs = sorted(o.name for o in (tmp_path/'out/runs').iterdir())
+    said = capsys.readouterr().out
+    assert set(table.table)=={'width','compute','loss'} and list(table.system.unique())==['lbp','gc','mean','smooth']
+    assert said.count('| 20-30 | gc |')==3 and all((tmp_path/'out'/o).is_file() for o in ('table.csv','results.json','report.md','sheet.jpg'))
+    results = json.loads((tmp_path/'out/results.json').read_text())
+    work = {k:{s:c['step GFLOP']*c['pictures'] for s,c in results['costs'][k].items()} for k in ('width','compute')}
+    assert results['costs']['width']['gc']['pictures']==results['costs']['width']['lbp']['pictures']
+    assert work['compute']['gc']<=work['width']['lbp']<work['width']['gc'] # who is dear sees fewer
+    lead = table[(table.system=='gc') & (table.hole=='centre') & (table.metric=='PSNR dB') & (table.over=='picture')]
+    assert (lead.low<lead.difference).all() and (lead.difference<lead.high).all()
+    again = compare(folder, tmp_path/'out', tables=['loss'], **settings)
+    assert ' s\n' not in capsys.readouterr().out and sorted(o.name for o in (tmp_path/'out/runs').iterdir())==runs
+    assert again['mean'].tolist()==table[table.table=='loss']['mean'].tolist()
+
+def test_what_a_comparison_refuses(folder, tmp_path):
+    for wrong,said in ((dict(systems=['lama']),'systems must be names out of lbp'), (dict(tables=['depth']),'tables must be'), (dict(budget='huge'),'tiny, small, full')):
+        with pytest.raises(UsageError, match=said): compare(folder, tmp_path, **wrong)
+    with pytest.raises(UsageError, match='lies in the folder of pictures'): compare(folder, folder/'out')
+    with pytest.raises(UsageError, match='There is no setting budjet; did you mean budget'): compare(folder, tmp_path, budjet='tiny')
