@@ -192,6 +192,13 @@ def paint(self:Picture,
     if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
     return self
 
+# %% ../nbs/07_pictures.ipynb #0a994cb2
+@patch
+def _repr_png_(self:Picture): # a notebook shows it; 1024 pixels are enough for that
+    im = Image.fromarray(self.rgb)
+    im.thumbnail((1024,1024))
+    return im._repr_png_()
+
 # %% ../nbs/07_pictures.ipynb #0b9d6e88
 def _merged(color, alpha):
     return color if alpha is None else np.dstack([color, alpha])

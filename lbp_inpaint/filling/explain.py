@@ -27,13 +27,14 @@ Borrowed = namedtuple('Borrowed', 'box weight known')
 @torch.no_grad()
 def _attended(net, x, m):
     "The LBP map and the fill of a window, and the matches of its attention: weights `(h*w,2T)`, cell numbers `(h*w,2T)`, missing cells `(h*w)`, side of the grid"
-    layer,seen,here = net.g2.unet.attention,{},threading.get_ident()
-    if layer is None: raise InpaintError('These weights have no spatial attention, so there is nothing to show; use weights that have it.')
+    layer = getattr(getattr(getattr(net, 'g2', None), 'unet', None), 'attention', None)
+    if not hasattr(layer, 'top_t'): raise InpaintError('These weights have no spatial attention, so there is nothing to show; use weights that have it.')
+    seen,here = {},threading.get_ident()
     hook = layer.register_forward_pre_hook(lambda _,args: seen.update(feat=args[0], mask=args[1]) if threading.get_ident()==here else None)
     try: lbp,fill = net(x, m)
     finally: hook.remove()
     cells = cell_mask(seen['mask'], seen['feat'].shape[2:])
-    weight,index = attention_matches(seen['feat'], cells, getattr(layer, 'top_t', 2), getattr(layer, 'include_self', True))
+    weight,index = attention_matches(seen['feat'], cells, layer.top_t, layer.include_self)
     return lbp,fill,weight[0].cpu(),index[0].cpu(),cells.flatten().bool().cpu(),cells.shape[-1]
 
 def _box(cell, n, w):
@@ -88,12 +89,14 @@ def completed_lbp(
     rgb:np.ndarray,   # uint8 `(H,W,3)`, the filled picture
     hole:np.ndarray,  # bool `(H,W)`, True = hole
     codes:np.ndarray, # `(n,)`, 0..255, of the hole's pixels, as `paint_hole` returns them
-) -> Image.Image: # Grey picture of the same size
-    "The completed LBP map of a filled picture."
-    res = np.empty(hole.shape, np.uint8)
-    for i in range(0, len(rgb), 256):
-        lo,hi = max(0,i-1),min(len(rgb),i+257)
+) -> Image.Image: # Grey picture of the same size; raises `UsageError` where the network completes no map
+    "The completed LBP map of a filled picture, or map of edges."
+    if codes is None: raise UsageError('These weights complete no map, so there is none to show; '
+        "use weights of the paper's system or of EdgeConnect, or leave the map away.")
+    res,(strip,more) = np.empty(hole.shape, np.uint8),(256,1) if hasattr(net, 'guidance') else (len(rgb),0) # edges are followed through the picture
+    for i in range(0, len(rgb), strip):
+        lo,hi = max(0,i-more),min(len(rgb),i+strip+more)
         x = from_uint8(torch.from_numpy(rgb[lo:hi].copy()).permute(2,0,1)[None])
-        res[i:i+256] = to_uint8(net.true_lbp(x))[0,0,i-lo:][:256].numpy()
+        res[i:i+strip] = to_uint8(net.true_lbp(x))[0,0,i-lo:][:strip].numpy()
     res[hole] = codes.round().clip(0, 255)
     return Image.fromarray(res)

@@ -80,14 +80,14 @@ def _is_out_of_memory(e):
 def run(self:Inpainter,
     image:torch.Tensor, # `(B,3,256,256)`, RGB in [-1,1]
     mask:torch.Tensor,  # `(B,1,256,256)`, 1 = hole
-) -> tuple: # LBP map `(B,1,256,256)` and picture `(B,3,256,256)`, float32, on the CPU
+) -> tuple: # LBP map `(B,1,256,256)`, or None, and picture `(B,3,256,256)`, float32, on the CPU
     "The network's answer; raises `InpaintError` where memory is short even for one window."
     kind = torch.device(self.device).type
     for n in (self.batch, max(1,self.batch//2), 1):
         try:
             with torch.autocast(kind, self.dtype, enabled=self.dtype is not None):
                 parts = [self.net(x.to(self.device), m.to(self.device)) for x,m in zip(image.split(n), mask.split(n))]
-            return tuple(torch.cat([o.float().cpu() for o in outs]) for outs in zip(*parts))
+            return tuple(None if outs[0] is None else torch.cat([o.float().cpu() for o in outs]) for outs in zip(*parts))
         except (RuntimeError, MemoryError) as e:
             if not _is_out_of_memory(e): raise
         if kind=='cuda': torch.cuda.empty_cache()
@@ -153,7 +153,7 @@ def lbp_picture(self:Inpainter,
     hole:np.ndarray,  # bool `(H,W)`, True = hole
     codes:np.ndarray, # `(n,)`, 0..255, of the hole's pixels, as `fill` returns them
 ) -> Image.Image: # Grey picture of the same size
-    "The completed LBP map."
+    "The completed map; raises `UsageError` where the weights complete none."
     return completed_lbp(self.net, picture.rgb, hole, codes)
 
 # %% ../../nbs/36_filling.inpainter.ipynb #53f830a9
@@ -163,6 +163,7 @@ def export(self:Inpainter,
     tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
     "Write (picture `(B,3,256,256)` in [-1,1], mask `(B,1,256,256)`) -> (LBP map, picture) for other programs; raises `UsageError` for another ending, `InpaintError` where the file does not equal the network."
+    if system_of(self.net)!='lbp': raise UsageError(f"Only weights of the paper's system can be exported, but these are of {system_of(self.net)}; fill with `Inpainter` instead.")
     try: export_net(self.net.cpu(), path, self.size, tol)
     finally: self.net.to(self.device)
 

@@ -9,6 +9,7 @@ __all__ = ['REACH', 'paint_hole']
 
 # %% ../../nbs/33_filling.painting.ipynb #e15bdcb6
 import numpy as np, torch, torch.nn.functional as F
+from scipy import ndimage
 from ..core import *
 from .seams import *
 from .detail import *
@@ -16,7 +17,7 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (windows of one square, `(1,4,s,s)`: RGB and LBP in [-1,1]), joined to what surrounds the hole"
+    "Yield (windows of one square, `(1,4,s,s)`: RGB and LBP in [-1,1], or `(1,3,s,s)` where there is no map), joined to what surrounds the hole"
     squares = {}
     for w in windows: squares.setdefault(w[:3], []).append(w)
     squares = list(squares.values())
@@ -25,7 +26,7 @@ def _answers(run, rgb, hole, windows, size, batch, detail):
         lbp,fill = run(x, m)
         fill = torch.cat([blend_biharmonic(meet(*o), *o[1:]) for o in zip(*(o.split(1) for o in (fill,x,m)))])
         if detail: fill = add_detail(fill, m)
-        for ws,*answer in zip(squares[i:i+batch], fill, lbp): yield ws, torch.cat(answer)[None]
+        for ws,*answer in zip(squares[i:i+batch], fill, *([] if lbp is None else [lbp])): yield ws, torch.cat(answer)[None]
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -74,21 +75,31 @@ def _meet_at_full_size(values, rgb, pixels, scaled):
         res[i] = fill[0,:,y-y0,x-x0].T.numpy()
     return res
 
+# %% ../../nbs/33_filling.painting.ipynb #f33a0002
+def _with_rim(hole, unknown):
+    "The hole, and what else is unknown within the reach of its seam"
+    return hole if unknown is hole or (unknown==hole).all() else hole | unknown&ndimage.maximum_filter(hole, 2*(REACH+8)+1)
+
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
-    run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map, picture), on the CPU
+    run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map or None, picture), on the CPU
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
     batch:int=4,     # Windows at once
     detail:bool=False, # Copy detail from the surroundings into the fill, see `add_detail`?
-) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
+    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
+) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 (or None) of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
-    windows,groups = hole_windows(hole, size)
-    pixels = HolePixels(hole)
-    total,weight = np.zeros((pixels.n,4), np.float32),np.zeros(pixels.n, np.float32)
-    for ws,answer in _answers(run, rgb, hole, windows, size, batch, detail):
+    if unknown is None: unknown = hole
+    painted = _with_rim(hole, unknown)
+    windows,groups = hole_windows(painted, size)
+    pixels = HolePixels(painted)
+    total,weight = None,np.zeros(pixels.n, np.float32)
+    for ws,answer in _answers(run, rgb, unknown, windows, size, batch, detail):
+        if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
         for w in ws: _add(total, weight, w, answer, groups, pixels)
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, (total[:,3]+1)*127.5
+    colours,wanted = _meet_at_full_size(total[:,:3], rgb, pixels, scaled),hole[painted]
+    return (colours[wanted]+1)/2, (total[wanted,3]+1)*127.5 if total.shape[1]>3 else None

@@ -114,7 +114,6 @@ def go_to(self:Canvas,
         n = self.version-back
         self.picture.color[self.hole(n)] = self.fills[n].before if back else self.fills[n].after
         self.version += -1 if back else 1
-    self.picture.rgb = self.picture.rgb_now()
 
 # %% ../../nbs/38_filling.serve.ipynb #aadd70e6
 @patch
@@ -129,7 +128,6 @@ def fill(self:Canvas,
     self.picture,_,codes = inp.fill(self.picture, hole)
     self.fills[version:] = [Fill(np.packbits(hole), before, self.picture.color[hole], codes)]
     self.version += 1
-    self.picture.rgb = self.picture.rgb_now()
 
 # %% ../../nbs/38_filling.serve.ipynb #de13e77a
 @patch
