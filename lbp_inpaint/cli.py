@@ -137,6 +137,21 @@ def _ablate(
     ablate(name, data, Out, arms=arms, holes=holes, **kwargs)
     print(f'The table, curves and a contact sheet are in {Out}.')
 
+# %% ../nbs/90_cli.ipynb #32eea5e3
+@takes(CompareSettings)
+def _compare(
+    data:_File,          # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
+    systems:_Names=SYSTEM_NAMES, # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
+    tables:_Names=TABLE_NAMES,   # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
+    Out:str='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs
+    **kwargs
+):
+    "Train this paper's system and four others alike, and score them."
+    from lbp_inpaint.evidence.compare import compare
+    compare(data, Out, systems=systems, tables=tables, holes=holes, **kwargs)
+    print(f'The tables, what they were made with and a contact sheet are in {Out}.')
+
 # %% ../nbs/90_cli.ipynb #2c5859aa
 def _demo(
     Out:str='demo.png',   # Picture to write
@@ -174,7 +189,7 @@ def _tidy(parser):
     return parser
 
 # %% ../nbs/90_cli.ipynb #dbdabd92
-COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, demo=_demo, convert=_convert)
+COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, compare=_compare, demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__)

@@ -7,14 +7,13 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/filling.serve.html.md"""
 # %% auto #0
 __all__ = ['VIEW', 'Fill', 'ROOM', 'HERE', 'POLICY', 'SAFE_HEADERS', 'FILES', 'ICON', 'KEYS', 'CSS', 'JS', 'view_size',
            'hole_from_page', 'hole_to_page', 'view_of', 'Canvas', 'Studio', 'tidy_name', 'Guard', 'page_html',
-           'make_app', 'add_routes', 'ServeSettings', 'Page', 'serve']
+           'make_app', 'add_routes', 'Page', 'serve']
 
 # %% ../../nbs/38_filling.serve.ipynb #c4e54bb7
 import asyncio, copy, io, json, secrets, socket, tempfile, threading, time, warnings, webbrowser
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 import numpy as np, uvicorn
@@ -982,17 +981,6 @@ def add_routes(
     route(app.get, studio.explain, JSONResponse, tab=str, version=int, x=int, y=int)
     route(app.get, studio.save, _download, tab=str, version=int)
     route(app.post, studio.close, JSONResponse, tab=str)
-
-# %% ../../nbs/38_filling.serve.ipynb #d15952a1
-@dataclass(frozen=True)
-class ServeSettings(Settings):
-    "How a page is served."
-    port:int = setting(0, lambda v: isinstance(v, int) and 0<=v<65536, 'a whole number from 0 to 65535') # Port to listen at; any free one with 0
-    open_browser:bool = True     # Open the page in the browser? A notebook shows it itself
-    device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-    precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
-    detail:bool = False          # Is detail wanted at first? The page can switch it
-    max_megapixels:float = setting(200, *above(0)) # Refuse larger pictures
 
 # %% ../../nbs/38_filling.serve.ipynb #12db32ff
 def _listen(port):
