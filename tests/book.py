@@ -63,9 +63,8 @@ def exported(cells): return [c for c in cells if c.kind=='exported']
 def patches(tree): return any('patch' in mentioned(o) for o in tree.decorator_list)
 
 def public_names(cells):
-    "Functions and classes without an underscore, patched methods too; a constant is what is written there"
-    names = [o.name for c in exported(cells) for o in c.trees if isinstance(o, (*FUNCTIONS, ast.ClassDef))
-        if not patches(o) or ast.get_docstring(o)]
+    "Functions and classes without an underscore; a method is shown with its class, and a constant is what is written there"
+    names = [o.name for c in exported(cells) for o in c.trees if isinstance(o, (*FUNCTIONS, ast.ClassDef)) and not patches(o)]
     return [o for o in dict.fromkeys(names) if not o.startswith('_')]
 
 def untested(cells):
