@@ -85,12 +85,12 @@ def test_public_face():
     assert not _loaded(f'import {PACKAGE}', ['torch','fastcore','numpy'])
     assert _loaded(f'from {PACKAGE} import Inpainter; assert Inpainter.from_pretrained and Inpainter.explain and Inpainter.export', ['torch','fastai'])==['torch']
 
-def _body_lines(f):
+def body_lines(f):
     "Lines of a function's body, without its docstring, comments and blank lines"
     body = f.body[1:] if isinstance(f.body[0], ast.Expr) and isinstance(f.body[0].value, ast.Constant) else f.body
     return body[-1].end_lineno-body[0].lineno+1 if body else 0
 
 def test_no_long_function():
-    long = [f'{path.name}: {o.name} has {_body_lines(o)}' for path,_,cells in NOTEBOOKS for exported,body in cells if exported
-        for o in ast.walk(ast.Module(body, [])) if isinstance(o, (ast.FunctionDef,ast.AsyncFunctionDef)) and _body_lines(o)>LONGEST]
+    long = [f'{path.name}: {o.name} has {body_lines(o)}' for path,_,cells in NOTEBOOKS for exported,body in cells if exported
+        for o in ast.walk(ast.Module(body, [])) if isinstance(o, (ast.FunctionDef,ast.AsyncFunctionDef)) and body_lines(o)>LONGEST]
     assert not long, f'functions of more than {LONGEST} lines: {long}'

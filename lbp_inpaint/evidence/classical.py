@@ -1,4 +1,4 @@
-"""Filling without learning: what a network has to beat.
+"""Five ways to fill a hole without learning anything, and how good they can be.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.classical.html.md"""
 
@@ -22,11 +22,12 @@ def mean_colour(
     known = 1-mask.double()
     return composite(((image*known).sum((1,2), keepdim=True)/known.sum()).float(), image, mask)
 
+# %% ../../nbs/60_evidence.classical.ipynb #92341082
 def smooth(
     image:torch.Tensor, # `(3,H,W)`, [-1,1]
     mask:torch.Tensor,  # `(1,H,W)`, 1 = hole
 ) -> torch.Tensor: # `(3,H,W)`, [-1,1]
-    "Push-pull filling, see `smooth_fill`: what G2 begins with where `hole_value` is 'smooth', so what training has to add to."
+    "Push-pull filling, see `smooth_fill`."
     return smooth_fill(image[None], mask[None])[0]
 
 # %% ../../nbs/60_evidence.classical.ipynb #01fb9226
@@ -36,6 +37,7 @@ def _opencv(image, mask, method):
     fill = cv2.inpaint(levels, mask[0].byte().numpy(), 3, getattr(cv2, method))
     return composite(torch.from_numpy(fill).permute(2,0,1).float()/127.5-1, image, mask)
 
+# %% ../../nbs/60_evidence.classical.ipynb #c35d3070
 def telea(
     image:torch.Tensor, # `(3,H,W)`, [-1,1]
     mask:torch.Tensor,  # `(1,H,W)`, 1 = hole
@@ -50,4 +52,5 @@ def navier_stokes(
     "OpenCV's method of Bertalmio et al., radius 3."
     return _opencv(image, mask, 'INPAINT_NS')
 
+# %% ../../nbs/60_evidence.classical.ipynb #e1e07ba2
 CLASSICAL = dict(mean=mean_colour, smooth=smooth, biharmonic=biharmonic, telea=telea, ns=navier_stokes)

@@ -1,4 +1,4 @@
-"""Between the backward pass and the optimiser's step: lower precision, numbers that are none, gradients that are too long; behind the step, an average of the weights.
+"""What happens to a gradient before it becomes a step, and an average of the weights behind the steps.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.steps.html.md"""
 
@@ -27,19 +27,25 @@ class TurnPrecision(StatefulCallback):
     def before_fit(self):
         self.device = next(self.model.parameters()).device.type
         self.learn.autocast = partial(torch.autocast, self.device, self.dtype) if self.dtype else nullcontext
-    @property
-    def scaler(self):
-        "The scaler of this turn, one that does nothing unless precision is fp16"
-        name = self.turn.name
-        if name not in self.scalers:
-            self.scalers[name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
-            self.scalers[name].load_state_dict(self.states.get(name, self.scalers[name].state_dict()))
-        return self.scalers[name]
-    def checkpoint_state(self): return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
-    def restore_state(self, tensors, plain): self.states = plain.get('scalers', {})
     def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
     def before_step(self): self.scaler.unscale_(self.opt.opt)
     def after_step(self): self.scaler.update()
+
+# %% ../../nbs/43_training.steps.ipynb #ede14861
+@patch(as_prop=True)
+def scaler(self:TurnPrecision):
+    "The scaler of this turn, one that does nothing unless precision is fp16"
+    name = self.turn.name
+    if name not in self.scalers:
+        self.scalers[name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
+        self.scalers[name].load_state_dict(self.states.get(name, self.scalers[name].state_dict()))
+    return self.scalers[name]
+
+@patch
+def checkpoint_state(self:TurnPrecision): return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
+
+@patch
+def restore_state(self:TurnPrecision, tensors, plain): self.states = plain.get('scalers', {})
 
 # %% ../../nbs/43_training.steps.ipynb #0b5c4ba3
 class FiniteSteps(StatefulCallback):
@@ -53,7 +59,8 @@ class FiniteSteps(StatefulCallback):
         store_attr()
         self.skipped,self.recent,self.flags = Counter(),deque(maxlen=window),[]
 
-    def before_batch(self): self.sound = torch.stack([t.isfinite().all() for t in (*self.xb, *self.yb)]).all()
+    def before_batch(self):
+        self.sound = torch.stack([t.isfinite().all() for t in (*self.xb, *self.yb)]).all()
 
     def after_loss(self):
         if self.training: self.learn.loss = torch.where(self.sound, self.loss, torch.nan)
@@ -67,24 +74,28 @@ class FiniteSteps(StatefulCallback):
         else: self.recent.append(0)
         if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
 
-    def _skip(self, loss_fine):
-        if not loss_fine or self._scale()==1:
-            self._count(self.turn.name, [k for k,v in self.terms.items() if not v.isfinite()])
-        raise CancelStepException
+# %% ../../nbs/43_training.steps.ipynb #fdbb345a
+@patch
+def _scale(self:FiniteSteps):
+    "The turn's loss scale; as everywhere in fastai, a callback is found on the learner under its name"
+    precision = getattr(self.learn, 'turn_precision', None)
+    return precision.scaler.get_scale() if precision else 1
 
-    def _count(self, turn, terms=()):
-        "One bad turn more"
-        self.skipped[turn] += 1
-        self.recent.append(1)
-        if sum(self.recent)>=self.most: raise InpaintError(
-            f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, '
-            f'the last one in {" and ".join(terms) or "the gradient"} of {turn}; lower the learning rate, '
-            f'clip gradients or train in fp32: {self.last_checkpoint or "no checkpoint was kept"}.')
+@patch
+def _skip(self:FiniteSteps, loss_fine):
+    if not loss_fine or self._scale()==1:
+        self._count(self.turn.name, [k for k,v in self.terms.items() if not v.isfinite()])
+    raise CancelStepException
 
-    def _scale(self):
-        "The turn's loss scale; as everywhere in fastai, a callback is found on the learner under its name"
-        precision = getattr(self.learn, 'turn_precision', None)
-        return precision.scaler.get_scale() if precision else 1
+@patch
+def _count(self:FiniteSteps, turn, terms=()):
+    "One bad turn more"
+    self.skipped[turn] += 1
+    self.recent.append(1)
+    if sum(self.recent)>=self.most: raise InpaintError(
+        f'{sum(self.recent)} of the last {len(self.recent)} turns gave numbers that are not finite, '
+        f'the last one in {" and ".join(terms) or "the gradient"} of {turn}; lower the learning rate, '
+        f'clip gradients or train in fp32: {self.last_checkpoint or "no checkpoint was kept"}.')
 
 # %% ../../nbs/43_training.steps.ipynb #6d0754e0
 @patch
@@ -99,6 +110,7 @@ def leave_to_adam(self:FiniteSteps,
     "Hand the answer, unread, to torch's fused Adam"
     self.opt.opt.grad_scale,self.opt.opt.found_inf = None,(~fine).float()
 
+# %% ../../nbs/43_training.steps.ipynb #b3f12d9f
 @patch
 def note(self:FiniteSteps,
     fine:torch.Tensor, # Was all finite in this turn? Read later
@@ -158,15 +170,19 @@ class EMA(StatefulCallback):
     def before_validate(self): self._swap()
     def after_validate(self): self._swap()
 
-    def _swap(self):
-        for p,a in zip(self.weights, self.average): p.data,a.data = a.data,p.data
-        self.inside = not self.inside
-    @contextmanager
-    def swapped(self):
-        "The networks with the average in place of their weights"
-        self._swap()
-        try: yield self.learn
-        finally: self._swap()
+# %% ../../nbs/43_training.steps.ipynb #0ad307c7
+@patch
+def _swap(self:EMA):
+    for p,a in zip(self.weights, self.average): p.data,a.data = a.data,p.data
+    self.inside = not self.inside
+
+@patch
+@contextmanager
+def swapped(self:EMA):
+    "The networks with the average in place of their weights"
+    self._swap()
+    try: yield self.learn
+    finally: self._swap()
 
 # %% ../../nbs/43_training.steps.ipynb #e7770037
 @patch
