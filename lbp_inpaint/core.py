@@ -1,4 +1,4 @@
-"""One range, one mask polarity, one order of shapes, one source of chance: what every other notebook takes for granted.
+"""One range for pixels, one meaning of a mask, one source of chance: what every other notebook takes for granted.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 
@@ -19,7 +19,8 @@ def from_uint8(
     x:torch.Tensor, # uint8, any shape, 0..255
 ) -> torch.Tensor: # float32, the same shape, [-1,1]
     "Grey levels as numbers, the same to the last bit on every device."
-    return x.float()/torch.full((), 127.5, device=x.device) - 1 # a GPU divides by a tensor, and multiplies by the reciprocal of a number
+    # A GPU divides by a tensor; a plain number it would turn into a reciprocal and multiply by that.
+    return x.float()/torch.full((), 127.5, device=x.device) - 1
 
 def to_uint8(
     x:torch.Tensor, # Any shape, [-1,1]; values outside are clipped
@@ -27,6 +28,7 @@ def to_uint8(
     "Round [-1,1] to grey levels 0..255."
     return ((x.float()+1)*127.5).round().clamp(0,255).to(torch.uint8)
 
+# %% ../nbs/03_core.ipynb #5043e528
 def to_pil(
     x:torch.Tensor, # `(3,H,W)` or `(1,H,W)`, [-1,1]
 ) -> Image.Image: # RGB or grey picture
@@ -61,9 +63,11 @@ def find_device(
     "The device to compute on."
     name = str(name or 'auto')
     if name=='auto': return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
-    if name.partition(':')[0] not in ('cpu','cuda','mps'): raise UsageError(f'There is no device {name}; use auto, cpu, cuda or mps.')
+    if name.partition(':')[0] not in ('cpu','cuda','mps'):
+        raise UsageError(f'There is no device {name}; use auto, cpu, cuda or mps.')
     try: torch.empty(0, device=name)
-    except (RuntimeError, AssertionError): raise UsageError(f'There is no device {name} here; use auto, cpu, cuda or mps.') from None
+    except (RuntimeError, AssertionError):
+        raise UsageError(f'There is no device {name} here; use auto, cpu, cuda or mps.') from None
     return name
 
 # %% ../nbs/03_core.ipynb #fd1686f1
@@ -88,14 +92,16 @@ def sample_generator(
     index:int, # Number of the sample in its data set, from 0
 ) -> torch.Generator: # CPU generator
     "A generator that depends on its three keys alone."
-    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed,epoch,index]).generate_state(1)[0]))
+    mixed = np.random.SeedSequence([seed,epoch,index]).generate_state(1)[0]
+    return torch.Generator().manual_seed(int(mixed))
 
-# %% ../nbs/03_core.ipynb #2b090283
+# %% ../nbs/03_core.ipynb #17a97020
 def _label(text, width, height=18):
     im = Image.new('RGB', (width,height), 'white')
     ImageDraw.Draw(im).text((width/2,height/2), text, fill='black', anchor='mm', font=ImageFont.load_default(12))
     return im
 
+# %% ../nbs/03_core.ipynb #2b090283
 def picture_grid(
     columns:dict, # Title -> `(B,3,H,W)` or `(B,1,H,W)` in [-1,1]; the same B, H and W for all
     gap:int=4,    # Pixels between pictures

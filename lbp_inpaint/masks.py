@@ -1,4 +1,4 @@
-"""Where the hole is: the two kinds the paper trains on.
+"""The two kinds of hole that the paper trains on, a square in the centre and random strokes, and what makes a hole hard.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/masks.html.md"""
 
@@ -32,9 +32,10 @@ def center_mask(
     mask[:, a:a+hole, a:a+hole] = 1
     return mask
 
-# %% ../nbs/05_masks.ipynb #47631c75
+# %% ../nbs/05_masks.ipynb #84b7a9d7
 BUCKETS = (.1,.2),(.2,.3),(.3,.4),(.4,.5)
 
+# %% ../nbs/05_masks.ipynb #957a3bbd
 def _stroke(draw, size, rand, pen):
     "Yield after each segment drawn by `draw`; `rand(lo,hi)` draws evenly; lengths and widths are multiplied by `pen`"
     x,y,angle,width = rand(0,size),rand(0,size),rand(0,2*math.pi),rand(size/24,size/8)*pen
@@ -47,26 +48,33 @@ def _stroke(draw, size, rand, pen):
         x,y = x2,y2
         yield
 
+# %% ../nbs/05_masks.ipynb #3e54da60
+def _most_pixels(size, ratio):
+    "The largest hole that `ratio` allows, in pixels; raises `UsageError` where it allows none"
+    lo,hi = ratio
+    most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
+    if most<lo*size*size: raise UsageError('A hole ratio must be two numbers 0 <= low < high <= 1 with '
+        f'a whole number of pixels between them, but {ratio} came for {size}x{size} pixels; choose others.')
+    return most
+
+# %% ../nbs/05_masks.ipynb #47631c75
 def irregular_mask(
     size:int=256,                    # Side of the picture, pixels
     ratio:tuple=(.1,.5),             # Lowest and highest hole ratio, within 0..1
     generator:torch.Generator=None,  # Source of chance; torch's global one without it
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole, its ratio within `ratio`
     "Random strokes that cover a wanted part of the picture; raises `UsageError` for an impossible `ratio`."
-    lo,hi = ratio
-    most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
-    if most<lo*size*size: raise UsageError('A hole ratio must be two numbers 0 <= low < high <= 1 with '
-        f'a whole number of pixels between them, but {ratio} came for {size}x{size} pixels; choose others.')
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
-    target,done,strokes = min(rand(lo,hi)*size*size, most),np.zeros(size*size, bool),0
+    most = _most_pixels(size, ratio)
+    target,done,failed = min(rand(*ratio)*size*size, most),np.zeros(size*size, bool),0
     while np.count_nonzero(done)<target:
         im,before = Image.frombytes('L', (size,size), done),done
-        for _ in _stroke(ImageDraw.Draw(im), size, rand, .5**(strokes//30)):
+        for _ in _stroke(ImageDraw.Draw(im), size, rand, .5**(failed//30)):
             new = np.frombuffer(im.tobytes(), bool)
             if (n := np.count_nonzero(new))>most: break
             done = new
             if n>=target: break
-        strokes = strokes+1 if done is before else 0
+        failed = failed+1 if done is before else 0
     return torch.from_numpy(done.reshape(1,size,size).astype(np.float32))
 
 # %% ../nbs/05_masks.ipynb #f192b77c

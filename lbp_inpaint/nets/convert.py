@@ -1,4 +1,4 @@
-"""The authors' weight files converted to ours, and what their code computes that the paper does not say.
+"""Their weight files made into ours, held against a slow reference, and what paper, published code and this package answer differently.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.convert.html.md"""
 
@@ -51,6 +51,7 @@ _HEADS = {
     b'version https://git-lfs':('it is a Git LFS pointer, a few lines that stand for the file', 'fetch the file itself, as with git lfs pull'),
     b'<':('it is a web page', 'download the file itself')}
 
+# %% ../../nbs/29_nets.convert.ipynb #81a5e99f
 def _load(file):
     "What a file of PyTorch weights holds; nothing in it is run"
     try:
@@ -80,6 +81,7 @@ def _shapes(image, state):
     with torch.device('meta'): states = to_release(build_net(nf=nf if 0<nf<=512 else 64, variant='release'))
     return {k:tuple(v.shape) for k,v in states[image].items()}
 
+# %% ../../nbs/29_nets.convert.ipynb #d72d37b6
 def _faults(state, shapes):
     "All that keeps `state` from being a state dict of these `shapes`, as phrases"
     real = {k for k,v in state.items() if v.layout==torch.strided and v.is_floating_point() and not v.is_meta}

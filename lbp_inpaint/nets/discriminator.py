@@ -1,4 +1,4 @@
-"""Judges that look at patches: real or completed?
+"""PatchGAN: a network that looks at patches of a picture and says of each whether it is real.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.discriminator.html.md"""
 
@@ -25,9 +25,9 @@ class PatchDiscriminator(nn.Sequential):
 
     def verdict(self,
         image,     # `(B,n_in,H,W)`, [-1,1]
-        mask=None, # Not looked at: Table V's judges are not told where the hole is
+        mask=None, # Not used: the discriminators of Table V do not see where the hole is
     ): # ([logits `(B,1,H/32,W/32)`], outputs of the layers before)
-        "The logits, and what the layers before saw."
+        "The logits, and what the layers before put out."
         feats = []
         for layer in self: image = layer(image); feats.append(image)
         return feats[-1:],feats[:-1]

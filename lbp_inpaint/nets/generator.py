@@ -1,4 +1,4 @@
-"""The paper's network: a U-Net, G1 that completes the LBP map, G2 that paints the pixels, and the two joined.
+"""The paper's network, grown in steps: an hourglass, a U-Net, G1 that completes the LBP map, G2 that paints, and the two joined; and what stage one cannot know.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.generator.html.md"""
 
@@ -26,7 +26,7 @@ def check_sides(
 
 # %% ../../nbs/12_nets.generator.ipynb #c92dec2c
 class UNet(nn.Module):
-    "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1] and the outputs of its 16 convolutions; H and W are multiples of 256."
+    "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1], and what its 16 convolutions put out."
     attended = 13 # the layer that the attention stands before
 
     def __init__(self,
@@ -116,7 +116,8 @@ class InpaintNet(nn.Module):
         include_self:bool=True, # May a missing cell match itself in the attention?
     ):
         super().__init__()
-        self.config = dict(nf=nf, top_t=top_t, include_self=include_self, threshold='gt', border='zero', hole_value=1., variant='paper')
+        self.config = dict(nf=nf, top_t=top_t, include_self=include_self,
+            threshold='gt', border='zero', hole_value=1., variant='paper')
         self.g1,self.g2 = LBPGenerator(nf),ImageGenerator(nf, top_t, include_self)
 
     def blank(self, image, mask): return torch.where(mask.bool(), 1., image) # white

@@ -1,4 +1,4 @@
-"""Edges, smoothed structure, LBP as bits, nothing at all: what stage one might complete instead of an LBP map.
+"""What stage one could complete instead of an LBP map, how each is taken without looking under the hole, and how much of a picture each one holds.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.guidance.html.md"""
 
@@ -40,7 +40,7 @@ def canny_map(
     "Canny edges of the known region."
     return _maps([canny(g, sigma, mask=k) for g,k in zip(_grey(image), _known(image, mask))], image)
 
-# %% ../../nbs/18_nets.guidance.ipynb #2544dae0
+# %% ../../nbs/18_nets.guidance.ipynb #8a2f412d
 def _stiffness(s, known, sigma):
     "u*w for the differences down and across, 0 where one end is not known"
     res = []
@@ -52,6 +52,7 @@ def _stiffness(s, known, sigma):
         res.append(link*u/(np.abs(d)+.02))
     return res
 
+# %% ../../nbs/18_nets.guidance.ipynb #d5fb5988
 def _smoothed(grey, start, stiffness, lam):
     "The S that minimises sum (S-grey)^2 + lam*stiffness*difference^2; conjugate gradients, rows scaled to a diagonal of 1"
     w,(down,right) = grey.shape[1],(lam*o.ravel() for o in stiffness)
@@ -62,6 +63,7 @@ def _smoothed(grey, start, stiffness, lam):
     x,_ = cg(A.tocsr(), scale @ grey.ravel(), x0=start.ravel()*diagonal**.5, rtol=1e-3)
     return (x*diagonal**-.5).reshape(grey.shape)
 
+# %% ../../nbs/18_nets.guidance.ipynb #2544dae0
 def rtv(
     grey:np.ndarray,       # `(H,W)` in 0..1
     known:np.ndarray=None, # bool `(H,W)`; everything without it
@@ -129,14 +131,14 @@ _completed = dict(lbp=_of_codes(lbp_map, 1), planes=_of_codes(lbp_planes, 8),
 # %% ../../nbs/18_nets.guidance.ipynb #47fff154
 def _silent(image, **_): return torch.zeros_like(image[:,:1])
 
-def _told(g):
+def _true_of(g):
     "`g` as a perfect stage one would give it"
     def known(image, mask, **kwargs): return g.true(image, **kwargs),torch.zeros_like(mask)
     return Guidance(g.channels, g.true, known, completes=False, sees_hole=True)
 
 GUIDANCES = {**_completed,
     'none':Guidance(1, _silent, lambda image, mask, **_: (_silent(image), torch.zeros_like(mask)), completes=False),
-    **{f'true {k}':_told(g) for k,g in _completed.items()},
+    **{f'true {k}':_true_of(g) for k,g in _completed.items()},
     'leaky lbp':Guidance(1, lbp_map, lambda image, mask, **k: (lbp_map(image, **k), mask), sees_hole=True)}
 
 def find_guidance(

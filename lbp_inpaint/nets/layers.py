@@ -1,4 +1,4 @@
-"""The three bricks of Table V: down, up, and how weights begin.
+"""The bricks of all networks in the paper's Table V: a convolution that halves a picture, one that doubles it, and how their weights begin.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.layers.html.md"""
 
@@ -8,13 +8,24 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.layers.html.md"""
 __all__ = ['conv', 'deconv', 'encoder_layer', 'decoder_layer', 'init_weights']
 
 # %% ../../nbs/10_nets.layers.ipynb #1db27a38
-import torch, torch.nn.functional as F
 from torch import nn
 
 # %% ../../nbs/10_nets.layers.ipynb #350174ff
-def conv(ni, nf): return nn.Conv2d(ni, nf, 4, 2, 1)
-def deconv(ni, nf): return nn.ConvTranspose2d(ni, nf, 4, 2, 1)
+def conv(
+    ni:int, # Channels in
+    nf:int, # Channels out
+) -> nn.Conv2d: # `(B,ni,H,W)` -> `(B,nf,H/2,W/2)`
+    "Conv(4,2,1): half the size."
+    return nn.Conv2d(ni, nf, 4, 2, 1)
 
+def deconv(
+    ni:int, # Channels in
+    nf:int, # Channels out
+) -> nn.ConvTranspose2d: # `(B,ni,H,W)` -> `(B,nf,2H,2W)`
+    "DeConv(4,2,1): twice the size."
+    return nn.ConvTranspose2d(ni, nf, 4, 2, 1)
+
+# %% ../../nbs/10_nets.layers.ipynb #a599cc3e
 def encoder_layer(
     ni:int,         # Channels in
     nf:int,         # Channels out

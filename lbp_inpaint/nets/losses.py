@@ -1,4 +1,4 @@
-"""Equations 2 to 8: what makes a completed map or picture a good one.
+"""Equations 2 to 8 of the paper: reconstruction, adversarial, multi-level, perceptual and style loss.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.losses.html.md"""
 

@@ -1,4 +1,4 @@
-"""What the authors' published code computes where it differs from the paper.
+"""The authors' code, called the release here, where it differs from the paper: its attention, its cells, its known map.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.release.html.md"""
 
@@ -31,7 +31,7 @@ def release_attention(
     asking = missing.transpose(1,2)                                                      # (B,N,1)
     mean = torch.where(asking, torch.cat([s_known, s], -1), 0.).sum(1) / asking.sum(1).clamp(min=1)
     weight = mean.clamp(min=-1e4).softmax(-1) * mean.isfinite()                          # (B,2T)
-    found = torch.cat([gather_cells(k, i_known), gather_cells(g, i)], 2)                               # (B,N,2T,C)
+    found = torch.cat([gather_cells(k, i_known), gather_cells(g, i)], 2)                 # (B,N,2T,C)
     a = (weight[:,None,:,None]*found).sum(2).transpose(1,2).reshape(g.shape)
     return torch.where(mask.bool(), a, 0.)
 

@@ -1,4 +1,4 @@
-"""What the weights that ship with this package do otherwise than the paper, and why.
+"""A smooth hole, doubling without a grid, stricter discriminators, feature matching: four departures from the paper, why, and what each is worth.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.variants.html.md"""
 
@@ -66,7 +66,7 @@ class SpectralConv(nn.Conv2d):
 
 # %% ../../nbs/22_nets.variants.ipynb #7ab360d7
 class SpectralDiscriminator(nn.Module):
-    "Judges with spectral norm that see picture and hole, at full and at half size."
+    "Discriminators with spectral norm that see picture and hole, at full and at half size."
     def __init__(self,
         n_in:int=3, # Channels: 1 for LBP maps, 3 for pictures
         nf:int=64,  # Width: filters of the first layer
@@ -80,7 +80,7 @@ class SpectralDiscriminator(nn.Module):
         image, # `(B,n_in,H,W)`, [-1,1]
         mask,  # `(B,1,H,W)`, 1 = hole
     ): # ([logits `(B,1,H/8-2,W/8-2)`, at half size `(B,1,H/16-2,W/16-2)`], outputs of the layers before)
-        "Logits of both judges, and what their layers before saw."
+        "Logits of both, and what their layers before put out."
         logits,feats,x = [],[],torch.cat([image,mask], 1)
         for layers in self.sizes:
             h = x
