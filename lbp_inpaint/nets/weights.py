@@ -306,7 +306,7 @@ def between(
 
 # %% ../../nbs/28_nets.weights.ipynb #c51a45c4
 def push_weights(
-    folder,            # Folder of weights, with their [model card](54_training.card.ipynb) as README.md
+    folder,            # Folder of weights, with their [model card](56_training.card.ipynb) as README.md
     repo:str,          # Repository on the Hub, 'user/name'; made if there is none
     revision:str=None, # Branch to put them on; the main branch without it
     private:bool=False, # Is a repository that is made for your eyes only?
