@@ -177,7 +177,7 @@ def test_lines_fit(pages):
 def page_in(module): return next(o.page for o in symbols().values() if o.module==module)
 
 def test_names_lead_to_their_page(pages):
-    from lbp_inpaint.nets.build import InpaintNet
+    from lbp_inpaint.nets.generator import InpaintNet
     page = page_in(InpaintNet.__module__)
     links = Links('tutorials/tour.html')
     assert links.line('an `InpaintNet` here')==f'an [`InpaintNet`](../{page}#inpaintnet) here'

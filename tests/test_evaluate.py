@@ -18,8 +18,8 @@ from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
 from lbp_inpaint.evidence.evaluate import evaluate, evaluate_files
 from lbp_inpaint.evidence.scores import HoledPictures, gradient_energy, lpips_distance, vgg_distance
-from lbp_inpaint.nets.build import InpaintNet
-from lbp_inpaint.nets.weights import save_net
+from lbp_inpaint.nets.generator import InpaintNet
+from lbp_inpaint.nets.weights import read_about, save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
 from lbp_inpaint.masks import center_mask, irregular_mask
 from lbp_inpaint.settings import HOLES, EvaluateSettings
@@ -382,7 +382,7 @@ def test_a_card_needs_an_evaluation_of_its_weights(weights, whole, tmp_path):
     save_net(InpaintNet(2), tmp_path/'other')
     with pytest.raises(InpaintError, match='checksum differs'): write_card(tmp_path/'other', whole[0], **SAID)
     with pytest.raises(InpaintError, match='not the record of an evaluation'): write_card(weights, tmp_path, **SAID)
-    with pytest.raises(InpaintError, match='config.json cannot be read'): write_card(tmp_path, whole[0], **SAID)
+    with pytest.raises(InpaintError, match='model.safetensors is missing'): write_card(tmp_path, whole[0], **SAID)
     results = json.loads((whole[0]/'results.json').read_text())
     (tmp_path/'results.json').write_text(json.dumps({**results, 'table':[]}))
     with pytest.raises(InpaintError, match='lacks table'): write_card(weights, tmp_path, **SAID)

@@ -51,7 +51,7 @@ def test_each_recipe_takes_a_step_of_each_stage(name, photos, tmp_path, monkeypa
     assert all(f'| {h} | run |' in card for h in HOLES) and 'Apache-2.0' in card
 
 def test_a_recipe_settles_its_settings(photos, tmp_path, capsys):
-    assert main(['train', str(photos), '--recipe', 'small', '--lr', '1', '--n-lbp', '3', '-o', str(tmp_path/'run')])==1
+    assert main(['train', str(photos), '--recipe', 'small', '--lr', '1', '--n-lbp', '3', '-o', str(tmp_path/'run')])==2
     err = capsys.readouterr().err
     assert err.count('\n')==1 and '--n-lbp' in err and '--lr' in err and 'without --recipe' in err
     assert main(['train', str(photos), '--recipe', 'huge', '-o', str(tmp_path/'run')])==2

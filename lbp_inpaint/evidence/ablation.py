@@ -25,6 +25,7 @@ from ..files import *
 from ..core import *
 from ..masks import *
 from ..metrics import *
+from ..nets.generator import *
 from ..nets.guidance import *
 from ..nets.build import *
 from ..nets.weights import *

@@ -17,6 +17,7 @@ from ..settings import *
 from ..core import *
 from ..pictures import *
 from ..mask_files import *
+from ..nets.generator import *
 from ..nets.build import *
 from ..nets.weights import *
 from .painting import *

@@ -16,14 +16,16 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (window, `(1,4,s,s)`: RGB and LBP in [-1,1]), joined to what surrounds the hole"
-    for i in range(0, len(windows), batch):
-        ws = windows[i:i+batch]
-        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, w, size) for w in ws)))
+    "Yield (windows of one square, `(1,4,s,s)`: RGB and LBP in [-1,1]), joined to what surrounds the hole"
+    squares = {}
+    for w in windows: squares.setdefault(w[:3], []).append(w)
+    squares = list(squares.values())
+    for i in range(0, len(squares), batch):
+        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, ws[0], size) for ws in squares[i:i+batch])))
         lbp,fill = run(x, m)
         fill = torch.cat([blend_biharmonic(meet(*o), *o[1:]) for o in zip(*(o.split(1) for o in (fill,x,m)))])
         if detail: fill = add_detail(fill, m)
-        for w,*answer in zip(ws, fill, lbp): yield w, torch.cat(answer)[None]
+        for ws,*answer in zip(squares[i:i+batch], fill, lbp): yield ws, torch.cat(answer)[None]
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -85,7 +87,8 @@ def paint_hole(
     windows,groups = hole_windows(hole, size)
     pixels = HolePixels(hole)
     total,weight = np.zeros((pixels.n,4), np.float32),np.zeros(pixels.n, np.float32)
-    for w,answer in _answers(run, rgb, hole, windows, size, batch, detail): _add(total, weight, w, answer, groups, pixels)
+    for ws,answer in _answers(run, rgb, hole, windows, size, batch, detail):
+        for w in ws: _add(total, weight, w, answer, groups, pixels)
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
     return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, (total[:,3]+1)*127.5

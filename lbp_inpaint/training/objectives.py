@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from torch.nn.utils.parametrize import cached
 from fastai.basics import *
 from ..settings import *
+from ..nets.generator import *
 from ..nets.losses import *
 from ..nets.variants import *
 from ..nets.build import *

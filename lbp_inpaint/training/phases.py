@@ -14,6 +14,7 @@ from fastai.callback.all import *
 from ..settings import *
 from ..core import *
 from ..metrics import *
+from ..nets.generator import *
 from ..nets.discriminator import *
 from ..nets.losses import *
 from ..nets.variants import *
