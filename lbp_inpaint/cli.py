@@ -212,8 +212,9 @@ def _run(command, kwargs):
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
 
-def _say(message, *_):
-    "Print a problem or a note, without spoiling a bar"
+def _say(message, kind=UserWarning, *_):
+    "Print a problem or a note, without spoiling a bar; what programmers warn each other of is not for users"
+    if not issubclass(kind, UserWarning): return
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)

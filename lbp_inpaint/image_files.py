@@ -57,10 +57,14 @@ def _raw_mode(im):
     args = im.tile[0].args if getattr(im, 'tile', None) else ''
     return args if isinstance(args, str) else str(args[0]) if args else ''
 
+def _take_for(im, raw):
+    "Let Pillow decode an open file as if it were stored in the way `raw`"
+    im.tile = [t._replace(args=raw if isinstance(t.args, str) else (raw,*t.args[1:])) for t in im.tile]
+
 def _decode(f, page, raw):
     "(pixels of a file, decoded as if they were stored in the way `raw`; how they have to be turned still)"
     im = _open(f, page)
-    im.tile = [t._replace(args=raw if isinstance(t.args, str) else (raw,*t.args[1:])) for t in im.tile]
+    _take_for(im, raw)
     return np.asarray(_load(im)),_orientation(im)
 
 def _deep(f, page, raw):
@@ -169,7 +173,10 @@ def _open(f, page=0):
 
 def _load(im):
     "An open picture with its pixels"
-    if im.format=='TIFF' and im.tile: im.im = Image.core.new(im.mode, getattr(im, '_tile_size', im.size))
+    if im.format=='TIFF' and im.tile:
+        im.im = Image.core.new(im.mode, getattr(im, '_tile_size', im.size))
+        native = re.fullmatch('(I;16|I;32|F;32)[BL]?([SF])', _raw_mode(im)) if im.tile[0][0]=='libtiff' else None
+        if native: _take_for(im, native[1]+'N'+native[2])
     im.load()
     return im
 
@@ -333,7 +340,7 @@ def to_levels(
     res,scale = np.empty(a.shape, np.uint8),255/(high-low) if high>low else 0.
     for i in range(0, len(a), 256): # in strips: a large picture is not held as float64
         strip = a[i:i+256].astype(np.float64)
-        res[i:i+256] = ((np.nan_to_num(strip)-low)*scale).round().clip(0, 255)
+        res[i:i+256] = ((np.nan_to_num(strip).clip(low, high)-low)*scale).round()
     return res
 
 # %% ../nbs/06_image_files.ipynb #ae2a9ef1

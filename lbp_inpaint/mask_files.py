@@ -32,9 +32,9 @@ def _mask_pixels(source, max_megapixels):
 
 def _is_picture(source, picture):
     "Is a mask the picture itself?"
-    if source is picture.source: return True
+    if not all(isinstance(o, (str,os.PathLike)) for o in (source,picture.source)): return source is picture.source
     try: return os.path.samefile(source, picture.source)
-    except (TypeError, ValueError, OSError): return False
+    except (ValueError, OSError): return False
 
 # %% ../nbs/08_mask_files.ipynb #0fffa662
 _WHITES = 1023,4095,16383 # 10, 12 and 14 bits in numbers of 16
