@@ -10,7 +10,6 @@ __all__ = ['COMMANDS', 'main']
 # %% ../nbs/90_cli.ipynb #028fc05d
 import argparse, contextlib, io, json as js, os, re, signal, sys, threading, warnings
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated
 from fastcore.script import anno_parser
 import lbp_inpaint
@@ -228,8 +227,9 @@ def _run(command, kwargs):
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
 
-def _say(message, *_):
-    "Print a problem or a note, without spoiling a bar"
+def _say(message, kind=UserWarning, *_):
+    "Print a problem or a note, without spoiling a bar; what programmers warn each other of is not for users"
+    if not issubclass(kind, UserWarning): return
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)
@@ -246,7 +246,7 @@ def main(
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
     with warnings.catch_warnings(), _terminable(), contextlib.ExitStack() as stack:
         warnings.simplefilter('ignore' if quiet else 'always', UserWarning)
-        warnings.filterwarnings('ignore', module=r'PIL\\.') # what it remarks on damage is ours to say
+        warnings.filterwarnings('ignore', module=r'PIL\.') # what it remarks on damage is ours to say
         warnings.showwarning = _say
         if quiet: _mute(stack, command)
         code,problem = _run(command, kwargs)

@@ -340,7 +340,11 @@ def test_wrong_usage(args, capsys):
     assert e.value.code==2
     assert 'usage: lbp-inpaint' in capsys.readouterr().err
 
-def test_an_unknown_device(work, capsys): fill_refused(capsys, work, 'abacus', code=USAGE, options=('--device','abacus'))
+def test_an_unknown_device(work, capsys):
+    with pytest.raises(SystemExit) as e: main(['fill', str(work/'picture.png'), str(work/'mask.png'), '-o', str(work/'out.png'), '--device', 'abacus'])
+    err = capsys.readouterr().err
+    assert e.value.code==USAGE and 'abacus' in err and 'cuda' in err and not (work/'out.png').exists()
+    fill_refused(capsys, work, 'cuda:77', code=USAGE, options=('--device','cuda:77'))
 
 # through real processes
 

@@ -70,7 +70,7 @@ def _mask_for(masks, name):
         if len(o)>1: raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {" and ".join(m.name for m in o)}; keep one.')
         return o[0]
     near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
-    advice = f'the nearest names are {" and ".join(near)}' if near else f'give it the name of its picture, as {stem.name}.png'
+    advice = f'the nearest names are {" and ".join(near)}' if near else f'give it the name of its picture, as {masks.folder/stem}.png'
     raise MaskError(f'The folder {masks.folder} has no mask for {name}; {advice}.')
 
 # %% ../../nbs/37_filling.folders.ipynb #c8c23710
