@@ -62,7 +62,8 @@ def find_device(
 ) -> str: # As torch names it; raises `UsageError` where there is none of that name here
     "The device to compute on."
     name = str(name or 'auto')
-    if name=='auto': return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
+    if name=='auto':
+        return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
     if name.partition(':')[0] not in ('cpu','cuda','mps'):
         raise UsageError(f'There is no device {name}; use auto, cpu, cuda or mps.')
     try: torch.empty(0, device=name)
@@ -98,7 +99,8 @@ def sample_generator(
 # %% ../nbs/03_core.ipynb #17a97020
 def _label(text, width, height=18):
     im = Image.new('RGB', (width,height), 'white')
-    ImageDraw.Draw(im).text((width/2,height/2), text, fill='black', anchor='mm', font=ImageFont.load_default(12))
+    font = ImageFont.load_default(12)
+    ImageDraw.Draw(im).text((width/2,height/2), text, fill='black', anchor='mm', font=font)
     return im
 
 # %% ../nbs/03_core.ipynb #2b090283

@@ -26,7 +26,8 @@ def center_mask(
     hole:int=120, # Side of the square hole, pixels
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole
     "A square hole in the centre; raises `UsageError` where it does not fit."
-    if not 0<hole<=size: raise UsageError(f'A centre hole of {hole} pixels does not fit a picture of {size}; choose 1 to {size}.')
+    if not 0<hole<=size:
+        raise UsageError(f'A centre hole of {hole} pixels does not fit a picture of {size}; choose 1 to {size}.')
     a = (size-hole)//2
     mask = torch.zeros(1,size,size)
     mask[:, a:a+hole, a:a+hole] = 1
@@ -37,7 +38,7 @@ BUCKETS = (.1,.2),(.2,.3),(.3,.4),(.4,.5)
 
 # %% ../nbs/05_masks.ipynb #957a3bbd
 def _stroke(draw, size, rand, pen):
-    "Yield after each segment drawn by `draw`; `rand(lo,hi)` draws evenly; lengths and widths are multiplied by `pen`"
+    "Yield after each segment; `rand(lo,hi)` draws evenly; lengths and widths are multiplied by `pen`"
     x,y,angle,width = rand(0,size),rand(0,size),rand(0,2*math.pi),rand(size/24,size/8)*pen
     for _ in range(int(rand(3,12))):
         angle += rand(-1.2,1.2)

@@ -49,5 +49,6 @@ def ssim(
     def of_one(a, b, hole):
         mean,full = structural_similarity(a, b, win_size=11, channel_axis=0, data_range=255, full=True)
         return mean if hole is None else full[:,hole].mean()
-    with ThreadPoolExecutor() as pool: res = list(pool.map(of_one, *(to_uint8(o).cpu().numpy() for o in (fill,truth)), holes))
+    pictures = (to_uint8(o).cpu().numpy() for o in (fill,truth))
+    with ThreadPoolExecutor() as pool: res = list(pool.map(of_one, *pictures, holes))
     return torch.tensor(res, dtype=torch.float64)

@@ -22,8 +22,10 @@ def release_names(
 ) -> dict: # Published key -> key of our `UNet`, 32 of them
     "How the published state dicts name what we have."
     s = '1' if image else ''
-    layers = {f'dn1{s}.0':'encoder.0', **{f'dn{k}{s}.1':f'encoder.{k-1}.1' for k in range(2,8)}, f'bottle{s}.1':'encoder.7.1', f'bottle{s}.3':'decoder.0.1',
-        **{('up311.0' if image and k==3 else f'up{k}{s}.1'):f'decoder.{8-k}.1' for k in range(7,1,-1)}, f'up1{s}.1':'last.1'}
+    down = {f'dn{k}{s}.1':f'encoder.{k-1}.1' for k in range(2,8)}
+    middle = {f'bottle{s}.1':'encoder.7.1', f'bottle{s}.3':'decoder.0.1'}
+    up = {('up311.0' if image and k==3 else f'up{k}{s}.1'):f'decoder.{8-k}.1' for k in range(7,1,-1)}
+    layers = {f'dn1{s}.0':'encoder.0', **down, **middle, **up, f'up1{s}.1':'last.1'}
     return {f'{theirs}.{p}':f'{ours}.{p}' for theirs,ours in layers.items() for p in ('weight','bias')}
 
 # %% ../../nbs/29_nets.convert.ipynb #93c2560a
@@ -48,7 +50,8 @@ def to_release(
 def _wrong(file, what, remedy): return WeightsError(f'{file} cannot be converted: {what}; {remedy}.')
 
 _HEADS = {
-    b'version https://git-lfs':('it is a Git LFS pointer, a few lines that stand for the file', 'fetch the file itself, as with git lfs pull'),
+    b'version https://git-lfs':('it is a Git LFS pointer, a few lines that stand for the file',
+        'fetch the file itself, as with git lfs pull'),
     b'<':('it is a web page', 'download the file itself')}
 
 # %% ../../nbs/29_nets.convert.ipynb #81a5e99f
@@ -56,7 +59,8 @@ def _load(file):
     "What a file of PyTorch weights holds; nothing in it is run"
     try:
         with open(file, 'rb') as f: head = f.read(64).lstrip()
-    except OSError as e: raise _wrong(file, f'it cannot be opened ({e.strerror})', 'give the path of a .pth file') from None
+    except OSError as e:
+        raise _wrong(file, f'it cannot be opened ({e.strerror})', 'give the path of a .pth file') from None
     for start,why in _HEADS.items():
         if head.startswith(start): raise _wrong(file, *why)
     try:
@@ -65,8 +69,10 @@ def _load(file):
             return torch.load(file, map_location='cpu', weights_only=True)
     except Exception as e: # a damaged pickle may raise anything
         if program := re.search(r'nsupported (?:global: )?GLOBAL ([\w.]+)', str(e)): raise _wrong(
-            file, f'beside numbers it holds a piece of program, {program[1]}, which was not run', "give a file with the network's state dict alone") from None
-        raise _wrong(file, f'it is damaged, or no file of PyTorch weights ({type(e).__name__})', 'download it again') from None
+            file, f'beside numbers it holds a piece of program, {program[1]}, which was not run',
+            "give a file with the network's state dict alone") from None
+        what = f'it is damaged, or no file of PyTorch weights ({type(e).__name__})'
+        raise _wrong(file, what, 'download it again') from None
 
 # %% ../../nbs/29_nets.convert.ipynb #0a27886b
 def _some(names):
@@ -76,7 +82,8 @@ def _some(names):
 
 def _shapes(image, state):
     "Shapes that a state dict must have: of the width that its ends agree on, else of the published one"
-    ends = {len(state[k]) for k in (('dn11.0.bias','up21.1.bias') if image else ('dn1.0.bias','up2.1.bias')) if k in state and state[k].ndim}
+    names = ('dn11.0.bias','up21.1.bias') if image else ('dn1.0.bias','up2.1.bias')
+    ends = {len(state[k]) for k in names if k in state and state[k].ndim}
     nf = ends.pop() if len(ends)==1 else 64
     with torch.device('meta'): states = to_release(build_net(nf=nf if 0<nf<=512 else 64, variant='release'))
     return {k:tuple(v.shape) for k,v in states[image].items()}
@@ -89,7 +96,8 @@ def _faults(state, shapes):
     found = {
         'missing':[k for k in shapes if k not in state],
         'unexpected':[k for k in state if k not in shapes],
-        'of another shape':[f'{k} {tuple(state[k].shape)} instead of {v}' for k,v in shapes.items() if k in state and k not in fit],
+        'of another shape':[f'{k} {tuple(state[k].shape)} instead of {v}' for k,v in shapes.items()
+            if k in state and k not in fit],
         'not real numbers':[k for k in shapes if k in state and k not in real],
         'not finite':[k for k in shapes if k in fit & real and not state[k].float().isfinite().all()]}
     return [f'{what}: {_some(names)}' for what,names in found.items() if names]
@@ -98,15 +106,22 @@ def _faults(state, shapes):
 def _state(file, image):
     "The state dict in `file`, which should be the image network's, or else the LBP network's"
     state,kinds = _load(file),('LBP','image')
-    if not isinstance(state, dict): raise _wrong(file, f'it holds a {type(state).__name__}, not tensors by name', "give a file with the network's state dict")
+    if not isinstance(state, dict): raise _wrong(
+        file, f'it holds a {type(state).__name__}, not tensors by name', "give a file with the network's state dict")
     others = [k for k,v in state.items() if not isinstance(v, torch.Tensor)]
-    if others: raise _wrong(file, f'not all that it holds are tensors, as {_some(others)}', "give a file with the network's state dict alone")
+    if others: raise _wrong(
+        file, f'not all that it holds are tensors, as {_some(others)}', "give a file with the network's state dict alone")
     state = {str(k):v for k,v in state.items()}
-    if all(k.startswith('module.') for k in state): state = {k.removeprefix('module.'):v for k,v in state.items()}
-    if state.keys() & release_names(not image).keys() and not state.keys() & release_names(image).keys(): raise _wrong(
-        file, f'it is the {kinds[not image]} network and was given as the {kinds[image]} network', 'swap the two files, --lbp and --image')
+    if all(k.startswith('module.') for k in state):
+        state = {k.removeprefix('module.'):v for k,v in state.items()}
+    mine,theirs = (state.keys() & release_names(o).keys() for o in (image, not image))
+    if theirs and not mine: raise _wrong(
+        file, f'it is the {kinds[not image]} network and was given as the {kinds[image]} network',
+        'swap the two files, --lbp and --image')
     faults = _faults(state, _shapes(image, state))
-    if faults: raise _wrong(file, f'it does not fit the published {kinds[image]} network, {", ".join(faults)}', 'give the .pth file as the authors publish it')
+    if faults: raise _wrong(
+        file, f'it does not fit the published {kinds[image]} network, {", ".join(faults)}',
+        'give the .pth file as the authors publish it')
     return {k:v.float() for k,v in state.items()}
 
 # %% ../../nbs/29_nets.convert.ipynb #66688e83
@@ -118,7 +133,10 @@ def convert_release(
     "Convert the authors' published weights; raises `WeightsError` where a file is not what it should be."
     lbp,image = _state(lbp_file, False),_state(image_file, True)
     widths = len(lbp['dn1.0.bias']),len(image['dn11.0.bias'])
-    if widths[0]!=widths[1]: raise _wrong(image_file, f'its network is {widths[1]} wide and that of {lbp_file} {widths[0]}', 'give two files that belong together')
-    def origin(file): return dict(file=Path(file).name, sha256=hashlib.sha256(Path(file).read_bytes()).hexdigest())
-    save_net(from_release(lbp, image), out_dir, converted=dict(lbp=origin(lbp_file), image=origin(image_file), licence='none is stated by the authors'))
+    if widths[0]!=widths[1]: raise _wrong(
+        image_file, f'its network is {widths[1]} wide and that of {lbp_file} {widths[0]}',
+        'give two files that belong together')
+    def origin(file): return dict(file=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    origins = dict(lbp=origin(Path(lbp_file)), image=origin(Path(image_file)))
+    save_net(from_release(lbp, image), out_dir, converted=dict(**origins, licence='none is stated by the authors'))
     return Path(out_dir)

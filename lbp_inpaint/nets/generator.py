@@ -26,7 +26,7 @@ def check_sides(
 
 # %% ../../nbs/12_nets.generator.ipynb #c92dec2c
 class UNet(nn.Module):
-    "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1], and what its 16 convolutions put out."
+    "The generator of Table V: `(B,n_in,H,W)` -> `(B,n_out,H,W)` in [-1,1], and its 16 layers' outputs."
     attended = 13 # the layer that the attention stands before
 
     def __init__(self,

@@ -29,7 +29,8 @@ def _maps(arrays, like):
 
 def _known(image, mask):
     "bool `(B,H,W)`, everything where there is no mask"
-    return torch.ones_like(image[:,0], dtype=torch.bool).cpu().numpy() if mask is None else ~mask[:,0].bool().cpu().numpy()
+    if mask is None: return np.ones((len(image),*image.shape[2:]), bool)
+    return ~mask[:,0].bool().cpu().numpy()
 
 # %% ../../nbs/18_nets.guidance.ipynb #58d51a25
 def canny_map(
@@ -48,13 +49,15 @@ def _stiffness(s, known, sigma):
         link = known & np.roll(known, -1, axis)
         link[(-1,) if axis==0 else (slice(None),-1)] = False
         d = np.diff(s, axis=axis, append=0)*link
-        u = gaussian_filter(link/(np.abs(gaussian_filter(d, sigma, mode='constant'))+1e-3), sigma, mode='constant')
+        around = np.abs(gaussian_filter(d, sigma, mode='constant'))
+        u = gaussian_filter(link/(around+1e-3), sigma, mode='constant')
         res.append(link*u/(np.abs(d)+.02))
     return res
 
 # %% ../../nbs/18_nets.guidance.ipynb #d5fb5988
 def _smoothed(grey, start, stiffness, lam):
-    "The S that minimises sum (S-grey)^2 + lam*stiffness*difference^2; conjugate gradients, rows scaled to a diagonal of 1"
+    "The S that minimises sum (S-grey)^2 + lam*stiffness*difference^2, by conjugate gradients"
+    # rows and columns are scaled to a diagonal of 1
     w,(down,right) = grey.shape[1],(lam*o.ravel() for o in stiffness)
     diagonal = 1+down+right
     diagonal[w:] += down[:-w]; diagonal[1:] += right[:-1]
@@ -81,7 +84,8 @@ def rtv(
 @lru_cache(64)
 def _structure(grey, known, shape):
     "`rtv` of bytes: levels 0..255, and which are known"
-    return rtv(np.frombuffer(grey, np.uint8).reshape(shape)/255, np.frombuffer(known, bool).reshape(shape)).clip(0,1).astype(np.float32)
+    levels,seen = np.frombuffer(grey, np.uint8).reshape(shape)/255,np.frombuffer(known, bool).reshape(shape)
+    return rtv(levels, seen).clip(0,1).astype(np.float32)
 
 def rtv_map(
     image:torch.Tensor,     # `(B,3,H,W)`, RGB, [-1,1]
@@ -90,7 +94,8 @@ def rtv_map(
     "The structure of the known region; of grey levels, so that no guidance tells colours."
     levels,known = to_grey(image)[:,0].cpu().numpy(),_known(image, mask)
     def one(g, k): return _structure(g.tobytes(), k.tobytes(), g.shape)
-    with ThreadPoolExecutor(min(len(levels), 8)) as pool: return _maps(list(pool.map(one, levels, known)), image)
+    with ThreadPoolExecutor(min(len(levels), 8)) as pool: maps = list(pool.map(one, levels, known))
+    return _maps(maps, image)
 
 # %% ../../nbs/18_nets.guidance.ipynb #e44f9f30
 def lbp_planes(
@@ -113,7 +118,7 @@ def one_plane(
 class Guidance:
     "What guides stage two."
     channels:int         # Of its maps
-    true:callable        # picture `(B,3,H,W)` -> map `(B,channels,H,W)` in [-1,1]; may take `threshold` and `border` of LBP
+    true:callable        # picture `(B,3,H,W)` -> map `(B,channels,H,W)` in [-1,1]; may take LBP's `threshold`, `border`
     known:callable       # (picture, mask) -> (map, whose hole may hold anything; hole of the map `(B,1,H,W)`)
     completes:bool=True  # Is there something for stage one to complete?
     sees_hole:bool=False # Does `known` look under the hole?
@@ -121,11 +126,13 @@ class Guidance:
 # %% ../../nbs/18_nets.guidance.ipynb #860a28e2
 def _of_codes(codes, channels):
     "The guidance that is `codes` of grey levels, as `lbp_map` or `lbp_planes`"
-    def known(image, mask, border='zero', **kwargs): return codes(image, border=border, **kwargs),lbp_hole(mask, border)
+    def known(image, mask, border='zero', **kwargs):
+        return codes(image, border=border, **kwargs),lbp_hole(mask, border)
     return Guidance(channels, codes, known)
 
 _completed = dict(lbp=_of_codes(lbp_map, 1), planes=_of_codes(lbp_planes, 8),
-    canny=Guidance(1, lambda image, **_: canny_map(image), lambda image, mask, **_: (canny_map(image, mask), lbp_hole(mask))),
+    canny=Guidance(1, lambda image, **_: canny_map(image),
+        lambda image, mask, **_: (canny_map(image, mask), lbp_hole(mask))),
     rtv=Guidance(1, lambda image, **_: rtv_map(image), lambda image, mask, **_: (rtv_map(image, mask), mask)))
 
 # %% ../../nbs/18_nets.guidance.ipynb #47fff154
@@ -137,7 +144,8 @@ def _true_of(g):
     return Guidance(g.channels, g.true, known, completes=False, sees_hole=True)
 
 GUIDANCES = {**_completed,
-    'none':Guidance(1, _silent, lambda image, mask, **_: (_silent(image), torch.zeros_like(mask)), completes=False),
+    'none':Guidance(1, _silent, lambda image, mask, **_: (_silent(image), torch.zeros_like(mask)),
+        completes=False),
     **{f'true {k}':_true_of(g) for k,g in _completed.items()},
     'leaky lbp':Guidance(1, lbp_map, lambda image, mask, **k: (lbp_map(image, **k), mask), sees_hole=True)}
 

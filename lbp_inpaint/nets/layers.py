@@ -47,5 +47,7 @@ def init_weights(
 ) -> nn.Module: # `net`
     "Weights from N(0, 0.02), biases 0 (Radford et al., DCGAN)."
     for m in net.modules():
-        if isinstance(m, (nn.Conv2d,nn.ConvTranspose2d)): nn.init.normal_(m.weight, 0., .02); nn.init.zeros_(m.bias)
+        if isinstance(m, (nn.Conv2d,nn.ConvTranspose2d)):
+            nn.init.normal_(m.weight, 0., .02)
+            nn.init.zeros_(m.bias)
     return net

@@ -25,7 +25,8 @@ def release_attention(
     check_cell_mask(g, mask)
     ask,answer = (F.normalize(o.flatten(2), dim=1) for o in (g,k))                       # (B,C,N)
     missing = mask.flatten(2).bool()                                                     # (B,1,N)
-    others = missing if include_self else missing & ~torch.eye(missing.shape[-1], dtype=torch.bool, device=g.device)
+    itself = torch.eye(missing.shape[-1], dtype=torch.bool, device=g.device)
+    others = missing if include_self else missing & ~itself
     s_known,i_known = best_matches(ask.transpose(1,2) @ answer, ~missing, top_t)
     s,i = best_matches(ask.transpose(1,2) @ ask, others, top_t)                          # (B,N,T)
     asking = missing.transpose(1,2)                                                      # (B,N,1)
@@ -45,7 +46,7 @@ def corner_cell_mask(
 
 # %% ../../nbs/19_nets.release.ipynb #953f0f35
 class ReleaseAttention(nn.Module):
-    "`release_attention` as a layer, appended to the features: `(B,2C,h,w)` -> `(B,3C,h,w)`; it has no parameters."
+    "`release_attention` as a layer, appended to the features: `(B,2C,h,w)` -> `(B,3C,h,w)`; no parameters."
     grows = 1.5 # channels out for a channel in
     def __init__(self,
         top_t:int=2,            # Matches taken from each group

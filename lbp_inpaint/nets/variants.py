@@ -55,7 +55,7 @@ def use_resize_convs(
 
 # %% ../../nbs/22_nets.variants.ipynb #e8bba729
 class SpectralConv(nn.Conv2d):
-    "A 4x4 convolution whose weights have a largest singular value of 1 (for the matrix with a row an output channel)."
+    "A 4x4 convolution whose weights, a row for each output channel, have a largest singular value of 1."
     def __init__(self, ni, nf, stride):
         super().__init__(ni, nf, 4, stride, 1)
         init_weights(self)
@@ -73,7 +73,8 @@ class SpectralDiscriminator(nn.Module):
     ):
         super().__init__()
         widths = (n_in+1,nf,1),(nf,2*nf,1),(2*nf,4*nf,1),(4*nf,8*nf,0),(8*nf,1,0)
-        self.sizes = nn.ModuleList(nn.ModuleList(SpectralConv(a, b, 1+half) for a,b,half in widths) for _ in range(2))
+        self.sizes = nn.ModuleList(nn.ModuleList(SpectralConv(a, b, 1+half) for a,b,half in widths)
+            for _ in range(2))
         self.to(memory_format=torch.channels_last) # faster on a GPU, and no norm here asks for another layout
 
     def verdict(self,
