@@ -442,7 +442,7 @@ def study_curves(
     ax.set(xlabel='pictures seen in phase 2', ylabel='PSNR in the hole, dB'); ax.legend(fontsize=7, ncol=2)
     return fig
 
-# %% ../../nbs/64_evidence.ablation.ipynb #60a661e4
+# %% ../../nbs/64_evidence.ablation.ipynb #c65e0678
 def _watched_curves(records, arms, pictures):
     "Arm -> curves over seeds, for `study_curves`; an epoch sees so many `pictures`"
     def points(r): return [(round((o['epoch']+1)*pictures), round(o['hole_psnr'], 3)) for o in r['curve'] if 'hole_psnr' in o]
