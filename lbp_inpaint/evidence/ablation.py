@@ -1,4 +1,4 @@
-"""What is each part of the paper worth? Its own experiments as named studies, one command each, on any folder of pictures, with seeds and error bars.
+"""The paper's own experiments as named studies, one command each, on any folder of pictures, with seeds and error bars.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.ablation.html.md"""
 
@@ -60,17 +60,20 @@ class Arm:
         return first | {k:v for k,v in asdict(self).items() if k!='joint_from_start'}
 
 # %% ../../nbs/64_evidence.ablation.ipynb #ebb90c65
-_keep_eq5 = dict(lambda_lbp=1.)
+_keep_eq5,_no_levels = dict(lambda_lbp=1.),dict(lambda_m=0.)
 _guided = {k:Arm(dict(guidance=k), joint=_keep_eq5) for k in ('lbp','planes','canny','rtv')}
 
 STUDIES = {
-    'attention': {'ours':Arm(), 'none':Arm(dict(attention='none')), 'contextual':Arm(dict(attention='contextual')), 'shift':Arm(dict(attention='shift')),
-        'not itself':Arm(dict(include_self=False)), 'release':Arm(dict(attention='release'))},
-    'multi-level': {'both':Arm(), 'G1 only':Arm(joint=dict(lambda_m=0.)), 'G2 only':Arm(lbp=dict(lambda_m=0.)), 'neither':Arm(lbp=dict(lambda_m=0.), joint=dict(lambda_m=0.))},
+    'attention': {'ours':Arm(), 'none':Arm(dict(attention='none')), 'contextual':Arm(dict(attention='contextual')),
+        'shift':Arm(dict(attention='shift')), 'not itself':Arm(dict(include_self=False)), 'release':Arm(dict(attention='release'))},
+    'multi-level': {'both':Arm(), 'G1 only':Arm(joint=_no_levels), 'G2 only':Arm(lbp=_no_levels), 'neither':Arm(lbp=_no_levels, joint=_no_levels)},
     'guidance': {**_guided, 'none':Arm(dict(guidance='none')), **{f'true {k}':Arm(dict(guidance=f'true {k}')) for k in _guided}},
-    'top-t': {'T=2, 32x32':Arm(), **{f'T={t}, 32x32':Arm(dict(top_t=t)) for t in (1,4,8)}, 'T=2, 16x16':Arm(dict(layer=12)), 'T=2, 64x64':Arm(dict(layer=14))},
-    'phases': {'two phases':Arm(), 'joint from the start':Arm(joint_from_start=True), 'G1 frozen':Arm(frozen=True), 'Eq. 5 kept':Arm(joint=_keep_eq5)},
-    'leak': {'hole-blind':Arm(), 'leaky':Arm(dict(guidance='leaky lbp')), 'leaky, hole unknown':Arm(dict(guidance='leaky lbp'), weights_of='leaky', intact=False),
+    'top-t': {'T=2, 32x32':Arm(), **{f'T={t}, 32x32':Arm(dict(top_t=t)) for t in (1,4,8)},
+        'T=2, 16x16':Arm(dict(layer=12)), 'T=2, 64x64':Arm(dict(layer=14))},
+    'phases': {'two phases':Arm(), 'joint from the start':Arm(joint_from_start=True),
+        'G1 frozen':Arm(frozen=True), 'Eq. 5 kept':Arm(joint=_keep_eq5)},
+    'leak': {'hole-blind':Arm(), 'leaky':Arm(dict(guidance='leaky lbp')),
+        'leaky, hole unknown':Arm(dict(guidance='leaky lbp'), weights_of='leaky', intact=False),
         'leaky, honest map':Arm(weights_of='leaky')}}
 
 # %% ../../nbs/64_evidence.ablation.ipynb #e8cf060b
@@ -86,12 +89,13 @@ def study_arms(
     needed = {next(iter(arms)), *only, *(arms[o].weights_of for o in only)}
     return {k:v for k,v in arms.items() if k in needed}
 
-# %% ../../nbs/64_evidence.ablation.ipynb #9fd67808
+# %% ../../nbs/64_evidence.ablation.ipynb #7fcc098b
 BUDGETS = dict(
     tiny =dict(nf=2,  bs=1, n_lbp=2,    n_joint=4,    lr=1e-3, points=3,  pictures=2),
     small=dict(nf=16, bs=8, n_lbp=1600, n_joint=3200, lr=1e-3, points=12, pictures=30),
     full =dict(nf=64, bs=1, n_lbp=None, n_joint=None, lr=2e-4, points=60, pictures=None))
 
+# %% ../../nbs/64_evidence.ablation.ipynb #9fd67808
 @dataclass(frozen=True)
 class Budget:
     "How long an arm is trained, and on how many pictures it is scored."
@@ -231,6 +235,7 @@ class IntactPictures(InpaintDataset):
         _,mask,truth = super().__getitem__(i)
         return truth, mask, truth
 
+# %% ../../nbs/64_evidence.ablation.ipynb #126aecf9
 @patch
 def loaders(self:Study,
     arm:Arm,  # Whose guidance says what it is shown
@@ -401,6 +406,7 @@ def train_arm(self:Study, name, seed):
     keep = learn.checkpoints
     learn.export_inpainter(self.run_folder(name, seed), training=dict(rows=keep.rows, seconds=keep.seconds))
 
+# %% ../../nbs/64_evidence.ablation.ipynb #b31177f7
 @patch
 def run(self:Study, name, seed):
     "Train, if need be, and score one arm from one seed"
@@ -455,6 +461,7 @@ def study_curves(
     ax.set(xlabel='pictures seen in phase 2', ylabel='PSNR in the hole, dB'); ax.legend(fontsize=7, ncol=2)
     return fig
 
+# %% ../../nbs/64_evidence.ablation.ipynb #c65e0678
 def _watched_curves(records, arms, pictures):
     "Arm -> curves over seeds, for `study_curves`; an epoch sees so many `pictures`"
     def points(r): return [(round((o['epoch']+1)*pictures), round(o['hole_psnr'], 3)) for o in r['curve'] if 'hole_psnr' in o]
