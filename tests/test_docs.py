@@ -5,12 +5,13 @@ from pathlib import Path
 from posixpath import normpath
 from types import FunctionType
 from urllib.parse import unquote
-import pytest, yaml
+import pytest, torch, yaml
 from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
 from nbdev.processors import hide_
 from check_site import check
+from diagrams import PICTURES, architecture
 from make_readme import make_readme
 from pages import Links, Page, describe_images, entry, parameters, slug, symbols
 from project import ROOT, copy_project, project_files
@@ -274,6 +275,18 @@ def test_no_machine_paths():
         except UnicodeDecodeError: continue
         found += [f'{p}: {m[0]}' for m in re.finditer(r'(?<![\w.:/~-])/(?:work|root|home|Users|tmp)/[\w./-]+', text)]
     assert not found, f'paths of a machine: {found}'
+
+def test_diagrams_are_current():
+    for name,draw in PICTURES.items(): assert (ROOT/f'nbs/images/{name}.svg').read_text(encoding='utf-8')==draw(), f'{name}.svg does not match tests/diagrams.py: run python tests/diagrams.py'
+
+def test_the_architecture_is_that_of_the_networks():
+    "Sides and channels on the picture are those of the 16 layer outputs, at the width of the paper."
+    from lbp_inpaint.nets.generator import UNet
+    x = torch.zeros(1, 5, 256, 256)
+    with torch.no_grad(): feats = UNet(5, 3)(x)[1]
+    said = re.findall(r'>(\d+): (\d+)×\2×(\d+|\(1 or 3\))<', architecture())
+    layers = [*range(1,9), *range(8,16)]
+    assert sorted((int(i),int(side),n) for i,side,n in said)==sorted((i, f.shape[2], '(1 or 3)' if i==15 else str(f.shape[1])) for i,f in zip(layers, feats))
 
 def test_readme_is_current():
     assert (ROOT/'README.md').read_text(encoding='utf-8')==make_readme(), 'README.md does not match nbs/index.ipynb: run make readme'
