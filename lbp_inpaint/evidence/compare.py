@@ -101,12 +101,14 @@ def costs_of(
     game, # Objectives; its gradients are lost
 ) -> dict: # parameters, GFLOP, step GFLOP
     "What a system costs, for one picture of 256x256 pixels."
-    net,truth,mask = game.net.cpu(),torch.rand(1,3,256,256, generator=torch.Generator().manual_seed(0))*2-1,center_mask()[None]
+    net,mask,gen = game.net.cpu(),center_mask()[None],torch.Generator().manual_seed(0)
+    truth = torch.rand(1,3,256,256, generator=gen)*2-1
     for o in game.networks.values(): o.cpu()
     batch = composite(torch.ones_like(truth), truth, mask),mask,truth
     with torch.no_grad(): fill = gflop_of(lambda: net.eval()(*batch[:2]))
     net.train()
-    step = sum(share*gflop_of(lambda: play_once(game, phase, batch)) for phase,share in zip(game.phases, PHASE_SHARES[game.phases]))
+    shares = zip(game.phases, PHASE_SHARES[game.phases])
+    step = sum(share*gflop_of(lambda: play_once(game, phase, batch)) for phase,share in shares)
     return {'parameters':sum(p.numel() for p in net.parameters()), 'GFLOP':fill, 'step GFLOP':step}
 
 # %% ../../nbs/65_evidence.compare.ipynb #7a12e956
@@ -136,7 +138,8 @@ def count_compare_budget(
     n_valid:int,              # Pictures held out
 ) -> CompareBudget: # raises `PictureError` where there are too few
     "A budget in numbers."
-    if n_train<2: raise PictureError(f'A comparison needs at least 2 pictures to train on, one of them to choose learning rates by, but {n_train} came; add some.')
+    if n_train<2: raise PictureError('A comparison needs at least 2 pictures to train on, '
+        f'one of them to choose learning rates by, but {n_train} came; add some.')
     b = {k:v if (given := getattr(settings, k, None)) is None else given for k,v in COMPARE_BUDGETS[settings.budget].items()}
     b['watched'] = min(b['watched'], n_train//2)
     n = n_train-b['watched']
@@ -200,8 +203,8 @@ def make_comparison(
 @patch(as_prop=True)
 def noted(self:Comparison):
     "Plain data: all that numbers depend on, beside the training"
-    return dict(data=self.data, trained_on=len(self.train), holes=list(self.settings.holes), precision=self.settings.precision,
-        lbp_inpaint=lbp_inpaint.__version__, **json.loads(json.dumps(asdict(self.budget))))
+    return dict(data=self.data, trained_on=len(self.train), holes=list(self.settings.holes),
+        precision=self.settings.precision, lbp_inpaint=lbp_inpaint.__version__, **json.loads(json.dumps(asdict(self.budget))))
 
 # %% ../../nbs/65_evidence.compare.ipynb #a54a70ec
 @patch
@@ -209,7 +212,8 @@ def game(self:Comparison, system, plain):
     "Objectives of a new network"
     net = build_net(system, nf=width_of(system, self.budget.fraction))
     if plain: return PlainObjectives(net)
-    settings = LearnerSettings(system=system, **(dict(lambda_p=0., lambda_s=0.) if system in ('lbp','ec') else {})) # no VGG for anybody
+    blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {} # no VGG for anybody
+    settings = LearnerSettings(system=system, **blind)
     return objectives_for(net, settings, SimpleNamespace(train_ds=SimpleNamespace(size=256), device=self.device))
 
 @patch
@@ -217,8 +221,8 @@ def loaders(self:Comparison,
     seed:int, # Key of what is drawn
 ) -> InpaintDataLoaders: # Training batches, and pictures to watch
     "What a system is trained on."
-    train,watched = InpaintDataset(self.train, 256, random_mask, seed, True, self.bad),InpaintDataset(self.watched, 256, centre_hole, 0, False, self.bad)
-    b = self.budget
+    b,train = self.budget,InpaintDataset(self.train, 256, random_mask, seed, True, self.bad)
+    watched = InpaintDataset(self.watched, 256, centre_hole, 0, False, self.bad)
     dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers, n=b.steps*b.bs)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
 
@@ -241,7 +245,8 @@ def learner(self:Comparison,
     set_seed(training.seed)
     game,run,s = self.game(training.system, training.plain),self.out/'runs'/training.name,self.settings
     keep = Checkpoints(run, 5, config=dict(training=asdict(training), **self.noted), best=('picture_psnr','valid_loss'))
-    learn = InpaintLearner(self.loaders(training.seed), game.net, game, lr=training.lr, path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep])
+    learn = InpaintLearner(self.loaders(training.seed), game.net, game, lr=training.lr, path=run,
+        cbs=[TurnPrecision(s.precision), FiniteSteps(), keep])
     learn.resume(run)
     return learn
 
@@ -280,7 +285,8 @@ def watched_psnr(self:Comparison, training):
 def best_rate(self:Comparison, system, plain):
     "The learning rate that serves a system best, of the same multiples of its official one"
     official = Game.lr if system=='lbp' else OBJECTIVES[system].lr
-    tried = {o*official:self.watched_psnr(Training(system, plain, self.budget.search, o*official, 0)) for o in FACTORS}
+    def psnr(lr): return self.watched_psnr(Training(system, plain, self.budget.search, lr, 0))
+    tried = {o*official:psnr(o*official) for o in FACTORS}
     return max(tried, key=tried.get)
 
 # %% ../../nbs/65_evidence.compare.ipynb #f431a0d8
@@ -338,7 +344,8 @@ def table(self:Comparison, name) -> tuple: # (long table of scores, system -> co
             seconds.append(self.about(t)['seconds'])
         pictures = sum(self.epochs(t))*self.budget.steps*self.budget.bs
         costs[system] |= dict(lr=lr, pictures=pictures, seconds=statistics.mean(seconds))
-    rows += [dict(system=k, seed=seed, **o) for k,scores in self.floor_scores().items() for o in scores for seed in range(self.settings.seeds)]
+    rows += [dict(system=k, seed=seed, **o) for k,scores in self.floor_scores().items()
+        for o in scores for seed in range(self.settings.seeds)]
     return score_table(rows, 'system', [*self.systems, *self.budget.floor], self.settings.holes),costs
 
 @patch
@@ -346,7 +353,8 @@ def floor_scores(self:Comparison):
     "Classical method -> scores, as from `fill_scores`; what learns nothing needs no seed"
     file = self.out/'floor.json'
     if file.is_file(): return json.loads(file.read_text(encoding='utf8'))
-    res = {k:list(fill_scores(lambda image, mask, truth: CLASSICAL[k](image, mask)[None], self.holed)) for k in self.budget.floor}
+    def scores(fill): return list(fill_scores(lambda image, mask, truth: fill(image, mask)[None], self.holed))
+    res = {k:scores(CLASSICAL[k]) for k in self.budget.floor}
     write_file(file, json_bytes(res))
     return res
 
@@ -365,7 +373,8 @@ def comparison_text(
     text = markdown_rows(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
     if not costs: return text
     heads = 'width','parameters','GFLOP','step GFLOP','lr','pictures','seconds'
-    return text+'\n\n'+markdown_rows(['system',*heads], [[k, *(f'{c[o]:,}' if isinstance(c[o], int) else f'{c[o]:.3g}' for o in heads)] for k,c in costs.items()])
+    def told(v): return f'{v:,}' if isinstance(v, int) else f'{v:.3g}'
+    return text+'\n\n'+markdown_rows(['system',*heads], [[k, *(told(c[o]) for o in heads)] for k,c in costs.items()])
 
 def markdown_rows(
     head:list,  # Words
@@ -407,10 +416,12 @@ def compare(
     first = c.tables[0]
     text = '\n\n'.join(f'## {TITLES[k]}\n\n{comparison_text(t, costs[k])}' for k,t in tables.items())
     table = pd.concat([t.assign(table=k) for k,t in tables.items()], ignore_index=True)
-    results = dict(settings=c.noted, seeds=c.settings.seeds, hardware=hardware(), torch=torch.__version__, costs=costs, table=table.round(4).to_dict('records'))
+    results = dict(settings=c.noted, seeds=c.settings.seeds, hardware=hardware(), torch=torch.__version__,
+        costs=costs, table=table.round(4).to_dict('records'))
     write_file(c.out/'table.csv', table.to_csv(index=False).encode())
     write_file(c.out/'results.json', json_bytes(results, indent=1))
-    write_file(c.out/'report.md', f'Our implementations, trained alike: {c.budget.seen} pictures seen, seeds {c.settings.seeds}.\n\n{text}\n'.encode())
+    head = f'Our implementations, trained alike: {c.budget.seen} pictures seen, {c.settings.seeds} seeds.'
+    write_file(c.out/'report.md', f'{head}\n\n{text}\n'.encode())
     sheet = c.sheet(costs[first], first=='loss', c.seen_by(first, costs[first]))
     write_file(c.out/'sheet.jpg', lambda f: sheet.save(f, 'JPEG', quality=85))
     print(f'\n{text}')

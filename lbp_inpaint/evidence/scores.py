@@ -1,4 +1,4 @@
-"""All numbers of a fill, and how sure a difference is.
+"""The same holes for everybody, all numbers of a fill, and intervals from paired scores.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.scores.html.md"""
 
@@ -31,6 +31,7 @@ def centre_hole(
     "The paper's centre square, 120 of 256 pixels, in a picture of any size."
     return center_mask(size, round(size*120/256))
 
+# %% ../../nbs/61_evidence.scores.ipynb #6ea145e9
 def square_mask(
     file,              # A mask file
     size:int,          # Side of the pictures, pixels
@@ -163,6 +164,7 @@ def _compared(v, first, seeds):
     difference,low,high = paired_interval(v-first if seeds else (v-first)[0])
     return dict(mean=v.mean(), spread=spread, difference=difference, low=low, high=high, pictures=v.shape[1])
 
+# %% ../../nbs/61_evidence.scores.ipynb #e5d92f89
 def score_table(
     rows:list, # Dicts of 'hole', 'picture', 'seed' where there are seeds, what is called `by`, and the numbers of `measure`
     by:str,    # What is compared: 'method' or 'arm'
@@ -204,6 +206,7 @@ def short_digest(
     "Checksum of plain data."
     return hashlib.sha256(json.dumps(things).encode()).hexdigest()[:16]
 
+# %% ../../nbs/61_evidence.scores.ipynb #33e2f869
 def json_bytes(
     data,            # Plain data
     indent:int=None, # As in `json.dumps`

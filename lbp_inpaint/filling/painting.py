@@ -95,6 +95,7 @@ def paint_hole(
     painted = _with_rim(hole, unknown)
     windows,groups = hole_windows(painted, size)
     pixels = HolePixels(painted)
+    if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
     total,weight = None,np.zeros(pixels.n, np.float32)
     for ws,answer in _answers(run, rgb, unknown, windows, size, batch, detail):
         if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)

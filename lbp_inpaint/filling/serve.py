@@ -242,7 +242,7 @@ def read_mask(self:Studio,
     size = self.canvas(tab).picture.size
     with _file_called(tidy_name(name)) as path:
         path.write_bytes(body)
-        return hole_to_page(read_hole(path, size, max_megapixels=self.max_megapixels))
+        return hole_to_page(read_hole(path, size, MaskSettings(max_megapixels=self.max_megapixels)))
 
 # %% ../../nbs/38_filling.serve.ipynb #1752e976
 @patch

@@ -83,7 +83,7 @@ def rates(self:InpaintLearner,
 @patch
 def fit(self:InpaintLearner, n_epoch, lr=None, *args, **kwargs):
     "As fastai's `fit`, each network at its rate"
-    ResumableLearner.fit(self, n_epoch, self.rates(lr), *args, **kwargs)
+    super(InpaintLearner, self).fit(n_epoch, self.rates(lr), *args, **kwargs)
 
 # %% ../../nbs/53_training.phases.ipynb #d4f0ec17
 @patch
