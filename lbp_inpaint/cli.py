@@ -177,7 +177,7 @@ class _Devices(tuple):
     def __contains__(self, name): return super().__contains__(name.partition(':')[0]) and re.fullmatch(r'\w+|(cuda|mps):\d+', name) is not None
 
 _CHOICES = dict(device=_Devices(('auto','cpu','cuda','mps')), precision=PRECISION_NAMES)
-_METAVARS = {int:'N', float:'X', 'lbp':'FILE', 'vgg':'FILE', 'lpips':'FILE', 'out':'PATH', 'attention':'X,Y', 'mask_color':'COLOR'} # by type, or by name
+_METAVARS = {int:'N', float:'X', 'lbp':'FILE', 'vgg':'FILE', 'lpips':'FILE', 'attention':'X,Y', 'mask_color':'COLOR'} # by type, or by name
 
 def _tidy(parser):
     "Plain names and choices in the place of types"
