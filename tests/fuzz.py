@@ -14,7 +14,7 @@ from lbp_inpaint.nets.weights import load_net
 from lbp_inpaint.pictures import Picture
 from corpus import hole, inside, levels, standard, weights
 
-SAID = r'(lbp-inpaint: .*\n)*(lbp-inpaint: [^\n]*; [^\n]*\.\n|lbp-inpaint: \d+ filled, \d+ refused:\n(  [^\n]*\n)+)' # notes, then a sentence with a remedy or a table
+SAID = r'(lbp-inpaint: .*\n)*(lbp-inpaint: [^\n]*; [^\n]*\.\n|lbp-inpaint: \d+ filled, (\d+ skipped, )?\d+ refused:\n(  [^\n]*\n)+)' # notes, then a sentence with a remedy or a table
 FINDS = [('mask',177), ('mask',257), ('picture',336), ('mask',521), ('picture',528), ('picture',680), ('picture',740), ('picture',3896), ('picture',4088)]
 
 def mutate(b, rng):

@@ -1037,8 +1037,7 @@ def serve(
     "Serve a page to draw on, for this computer alone."
     s = ServeSettings.of(**settings)
     if not isinstance(inp, Inpainter): inp = Inpainter.from_pretrained(inp, s.device, s.precision)
-    inp = copy.copy(inp)
-    inp.detail = inp.detail or s.detail
+    inp = Inpainter(inp.net, inp.device, inp.precision, inp.detail or s.detail) # the page may switch its own
     page = Page(Studio(inp, s.max_megapixels), s.port)
     if s.open_browser and not in_notebook(): webbrowser.open(page.url)
     return page
