@@ -101,9 +101,17 @@ def _declared(page):
     return tuple(float(o) if isinstance(o, float) else int(o) for o in (np.min(low).item(), np.max(high).item()))
 
 def _check_whole(page, f):
-    "Raise for compressed parts that lie beyond the end of the file; libtiff would tell standard error first, where others write, too"
-    end = f.seek(0, 2)
-    if page is not None and page.compression!=1 and any(o+n>end for o,n in zip(page.dataoffsets, page.databytecounts)): raise EOFError('truncated')
+    "Raise for compressed parts that lie beyond the end of the file, and for deflated ones that are damaged"
+    if page is None or page.compression==1: return
+    parts,end = [o for o in zip(page.dataoffsets, page.databytecounts) if o[1]],f.seek(0, 2)
+    if any(o+n>end for o,n in parts): raise EOFError('truncated')
+    for o,n in parts if page.compression in (8,32946) else (): f.seek(o); _check_deflated(f.read(n))
+
+def _check_deflated(body):
+    unpack = zlib.decompressobj()
+    try:
+        while body and not unpack.eof: unpack.decompress(body, 1<<24); body = unpack.unconsumed_tail
+    except zlib.error: raise SyntaxError('checksum of its pixels') from None
 
 # %% ../nbs/06_image_files.ipynb #c953d62f
 _DEPTHS = 'int8','uint8','int16','uint16','int32','uint32','float16','float32','float64'

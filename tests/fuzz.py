@@ -55,7 +55,8 @@ def weight(d, rng):
     return d/'p.png',d/'m.png','--weights',d/'w'
 
 DEPTHS = 'u1','u2','u4','i1','i2','i4','f2','f4','f8','?'
-TAGS = [(254,'I',1,(0,1,2,4)), (255,'H',1,(1,2,3)), (262,'H',1,(0,1,2,5,6)), (266,'H',1,(1,2)), (274,'H',1,range(0,10)), (280,'H',1,(0,9)), (281,'H',1,(63,4095,65535)), (341,'H',1,(4095,)), (341,'f',1,(.5,1.)), (338,'H',1,(0,1,2)), (50706,'B',4,((1,4,0,0),))]
+TAGS = [(255,'H',1,(1,2,3)), (274,'H',1,range(0,10)), (280,'H',1,(0,9)), (281,'H',1,(63,4095,65535)), (341,'H',1,(4095,)), (341,'f',1,(.5,1.)), (50706,'B',4,((1,4,0,0),))]
+REWRITTEN = {254:(0,1,2,4), 258:(8,12,16), 262:(0,1,2,5,6), 266:(1,2), 277:(1,3,4), 278:(1,7), 284:(1,2), 317:(1,2), 338:(0,1,2), 339:(1,2,3)}
 def scan(d, rng):
     "A TIFF of any depth, byte order, layout and tags, perhaps of several pages, perhaps damaged"
     dtype,c = np.dtype(rng.choice(DEPTHS)),int(rng.choice([1,1,3,3,4,2,5]))
@@ -69,12 +70,16 @@ def scan(d, rng):
         for i in range(int(rng.choice([1,1,1,2,3]))):
             tags = [(code,kind,n,values[int(rng.integers(len(values)))],True) for code,kind,n,values in TAGS if rng.random()<.15]
             f.write(a[::1+i,::1+i], subfiletype=min(i,1)*int(rng.integers(2)), extratags=tags, metadata=None, **how)
+    if rng.random()<.3:
+        with tifffile.TiffFile(d/'q.tif', mode='r+b') as f:
+            code = int(rng.choice(list(REWRITTEN)))
+            if code in f.pages[0].tags: f.pages[0].tags[code].overwrite(int(rng.choice(REWRITTEN[code])))
     if rng.random()<.4: damage(d/'q.tif', rng)
     return d/'q.tif',d/'m.png','-o',d/'out.tif',*(['--mask-from-alpha'] if rng.random()<.1 else [])
 
 def numbers(d, rng):
     "Masks of palettes, labels and brushes of any kind, or the picture itself"
-    m = hole().astype(rng.choice(['u1','u2','i4','f4','f8']))*int(rng.choice([1,2,7,20,90,200,255,1000,4095]))
+    m = (hole()*int(rng.choice([1,2,7,20,90,200,255,1000,4095]))).astype(rng.choice(['u1','u2','i4','f4','f8']))
     if rng.random()<.4: m[2:6,2:9] = rng.choice([1,3,255])
     kind,options = rng.choice(['tif','palette','brush','alpha','itself']),[]
     if kind=='tif': tifffile.imwrite(d/'n.tif', m, byteorder=str(rng.choice(['<','>']))); return d/'p.png',d/'n.tif'
