@@ -332,7 +332,7 @@ class FolderMasks:
         if not share: return f'{file} has no hole'
         if share>.98: return f'{file} makes {share:.1%} of the picture a hole'
 
-    def __str__(self): return f'{len(self.files)} mask files of the folder {self.folder.resolve().name}, scaled, cropped and mirrored'
+    def __str__(self): return f'{len(self.files)} mask file{"s"*(len(self.files)>1)} of the folder {self.folder.resolve().name}, scaled, cropped and mirrored'
 
     def __call__(self, size, generator):
         hole = scaled_hole(read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)

@@ -46,7 +46,8 @@ SETS = dict(
 _small = dict(trained=('small',))
 SETS.update(
     free_photos=PictureSet('interiors, people, streets, food, animals, plants, fabrics and more', (5_030,), 295, 'the eleven collections that its credit names; its manifest names the source of each picture',
-        'public domain, CC0, CC BY or MIT, picture by picture', 'OpenStax, Rice University (CC BY, CC0 or public domain by photograph, those of 2014 CC BY 3.0, photographers in the manifest); Open Images V4 and DoorDetect (CC BY 2.0, Flickr authors by image id); '
+        'public domain, CC0, CC BY or MIT, picture by picture', 'OpenStax, Rice University (CC BY, CC0 or public domain by photograph, those of 2014 CC BY 3.0, photographers in the manifest); '
+        'Open Images V4 and DoorDetect (CC BY 2.0, Flickr authors by image id); '
         'COCO Consortium (CC BY 2.0, Flickr authors); flower_photos of the TensorFlow team (CC BY 2.0, Flickr photographers by photo id); based.cooking and public-domain-recipes (public domain); noClaps (CC0); '
         'wallpapers under CC0, public domain or CC BY (authors in the manifest); M. Klasson, C. Zhang and H. Kjellstrom, grocery store data set (MIT); A. Grigorev and contributors, clothing data set (CC0)', **_small),
     scenes_mit8=PictureSet('coasts, forests, mountains, streets and other scenes outdoors', (2_417,), 134, 'https://github.com/alex21th/MCV-M3-Project (data/MIT_split)',
