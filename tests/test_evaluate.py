@@ -382,7 +382,7 @@ def test_a_card_needs_an_evaluation_of_its_weights(weights, whole, tmp_path):
     save_net(InpaintNet(2), tmp_path/'other')
     with pytest.raises(InpaintError, match='checksum differs'): write_card(tmp_path/'other', whole[0], **SAID)
     with pytest.raises(InpaintError, match='not the record of an evaluation'): write_card(weights, tmp_path, **SAID)
-    with pytest.raises(InpaintError, match='config.json cannot be read'): write_card(tmp_path, whole[0], **SAID)
+    with pytest.raises(InpaintError, match='model.safetensors is missing'): write_card(tmp_path, whole[0], **SAID)
     results = json.loads((whole[0]/'results.json').read_text())
     (tmp_path/'results.json').write_text(json.dumps({**results, 'table':[]}))
     with pytest.raises(InpaintError, match='lacks table'): write_card(weights, tmp_path, **SAID)

@@ -74,8 +74,9 @@ def find_method(
     try: folder = find_weights(source)
     except WeightsError as e:
         raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
+    inpainter = Inpainter.from_pretrained(folder, device, detail=bool(detail))
     label,id = Path(source).resolve().name+detail,f'fill{detail} {read_about(folder)["sha256"][:16]}'
-    return Method(name, label, id, inpainter=Inpainter.from_pretrained(folder, device, detail=bool(detail)))
+    return Method(name, label, id, inpainter=inpainter)
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #c7f9ee6a
 _get_opencv = "install it with pip install 'lbp-inpaint[opencv]'"

@@ -15,7 +15,6 @@ from fastcore.basics import patch
 from torch import nn
 from ..errors import *
 from ..settings import *
-from ..lbp import *
 from .attention import *
 from .generator import *
 from .release import *
