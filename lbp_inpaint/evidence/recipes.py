@@ -1,4 +1,4 @@
-"""Trainings by name: which pictures, which settings, how long it takes and what came of it; from photographs to weights with their model card in one command.
+"""Which pictures, which settings, how long it takes and what came of it; from photographs to weights with their model card in one command.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.recipes.html.md"""
 
@@ -33,7 +33,7 @@ class Recipe:
     within:float=.3 # How far from `reached` another machine may end, dB
     limits:tuple=() # Sentences on where such weights fail
     limits_of_sets:tuple=() # The same, where the picture sets are to blame
-    share:float=1.  # How far to go from the weights of the last stage but one to those of the last, see `between`
+    share:float=1.  # How far to go from the weights of the last stage but one to those of the last, 0..1; see `between`
 
 # %% ../../nbs/63_evidence.recipes.ipynb #4112fe8e
 _shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
@@ -42,23 +42,36 @@ _always = dict(n_lbp=0, ema=.999, lambda_m=0.)
 _gpu = dict(precision='bf16', keep=True)
 
 def _from_nothing(nf): return dict(nf=nf, smooth_hole=True, resize_conv=True)
-def _by_error(epochs, bs, lr, lambda_lbp=1.): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.8, lambda_lbp=lambda_lbp, lambda_p=0., lambda_s=0., lambda_a=0., **_always)
+def _by_error(epochs, bs, lr, lambda_lbp=1.):
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.8, lambda_lbp=lambda_lbp, lambda_p=0., lambda_s=0., lambda_a=0., **_always)
 def _by_psnr(epochs, bs, lr): return dict(psnr_loss=True, **_by_error(epochs, bs, lr, lambda_lbp=10.))
-def _by_eye(epochs, bs, lr): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000., lambda_a=.05, saturating=False, vgg_size=96, vgg_unit=16, **_always)
-def _by_judges(epochs, bs, lr): return dict(n_joint=epochs, bs=bs, lr=lr, decay=.5, hinge=True, spectral_judges=True, judge_nf=48, lambda_lbp=.5, lambda_p=.3, lambda_s=1000.,
-    lambda_a=.5, lambda_a1=5., lambda_f=5., vgg_size=128, vgg_unit=16, **_always)
+def _by_eye(epochs, bs, lr):
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000., lambda_a=.05,
+        saturating=False, vgg_size=96, vgg_unit=16, **_always)
+def _by_judges(epochs, bs, lr):
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.5, hinge=True, spectral_judges=True, judge_nf=48, lambda_lbp=.5, lambda_p=.3,
+        lambda_s=1000., lambda_a=.5, lambda_a1=5., lambda_f=5., vgg_size=128, vgg_unit=16, **_always)
 
+# %% ../../nbs/63_evidence.recipes.ipynb #eb299d63
 RECIPES = dict(
-    small=Recipe('soft fills, near to the truth, for any computer', _shipped, (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
+    small=Recipe('soft fills, near to the truth, for any computer', _shipped,
+        (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
         dict(zip(HOLES, (22.94,26.82,24.26,22.53,21.13))), limits=(
-            'Trained for a short time, with reconstruction losses alone: large holes are filled softly, with colours that fit and structure that often does not.',
+            'Trained for a short time, with reconstruction losses alone: large holes are filled softly, '
+            'with colours that fit and structure that often does not.',
             'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.'),
-        limits_of_sets=('The photographs are few; faces among them are studio portraits of adults in front of a plain background, facades come from one region, many at dusk.',)),
-    sharp=Recipe('the weights that come with the package, for seven minutes of a GPU', _free, (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu), dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
+        limits_of_sets=('The photographs are few; faces among them are studio portraits of adults in front of a plain background, '
+            'facades come from one region, many at dusk.',)),
+    sharp=Recipe('the weights that come with the package, for seven minutes of a GPU', _free,
+        (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu),
+         dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
         'one H200; 64 seconds, then 317', {}, limits=(
-            'What is not known is made up, down to the texture: large holes are filled with something that may look like a smear of the surroundings, and faces in them are wrong.',
+            'What is not known is made up, down to the texture: large holes are filled with something that may look like '
+            'a smear of the surroundings, and faces in them are wrong.',
             'By PSNR they are behind weights that fill softly, such as the recipe small makes.'), share=.85),
-    base=Recipe('full width, for a GPU', (*_free,'scenes_mit8','facades_cmp'), (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4), **_gpu), dict(**_by_eye(60, 16, 4e-4), **_gpu)), 'one GPU; 122 PFLOP, 102 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
+    base=Recipe('full width, for a GPU', (*_free,'scenes_mit8','facades_cmp'),
+        (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4), **_gpu), dict(**_by_eye(60, 16, 4e-4), **_gpu)),
+        'one GPU; 122 PFLOP, 102 minutes at 20 TFLOP/s, which nobody has measured yet', {}))
 
 # %% ../../nbs/63_evidence.recipes.ipynb #cedba1c7
 def find_recipe(
@@ -112,6 +125,7 @@ def _train_stages(recipe, folder, run, sets, vgg, **kwargs):
     if recipe.share<1: mix_stages(run/f'stage{i-1}', run/f'stage{i}', recipe.share, run)
     return learn.dls.valid_ds.files
 
+# %% ../../nbs/63_evidence.recipes.ipynb #f9f34838
 LICENCE = "Apache-2.0, as the package; the photographs remain their authors'"
 
 def _card_facts(name, sets):

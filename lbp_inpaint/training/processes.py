@@ -1,4 +1,4 @@
-"""One game, played by several processes on parts of the data: the gradients of each turn are averaged, and every process takes the same step.
+"""Each process plays a part of every batch; the gradients of each turn are averaged, and all take the same step.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.processes.html.md"""
 
@@ -59,6 +59,7 @@ class SyncGrads(Callback):
         self.learn.loss = flat[-2]
         if flat[-1]>0: self.learn.stop_agreed = self.learn.stop_asked or signal.SIGTERM
 
+# %% ../../nbs/45_training.processes.ipynb #a0743738
 @patch
 def distrib(self:AdversarialLearner):
     "Train in all processes of the group: each takes its part of the training data, process 0 alone reports."

@@ -1,4 +1,4 @@
-"""A whole batch as one piece, so that a GPU need not wait for Python.
+"""A whole batch as one CUDA graph, recorded once and replayed.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.recording.html.md"""
 
@@ -34,20 +34,22 @@ class RecordedBatch(Callback):
         alone = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1 and getattr(self.learn, 'recordable', True)
         return alone and hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused')) and not scaled
 
-    def take(self):
-        "Play the batch by its recording; False where there is none"
-        if not self.able: return False
-        size = [tuple(o.shape) for o in (*self.xb,*self.yb)]
-        if self.size is None: self.size = size
-        if size!=self.size: return False
-        self.played += 1
-        if self.played<=self.warm: return False
-        if self.graph is None and not self._record(): return False
-        for static,new in zip(self.inputs, (*self.xb,*self.yb)): static.copy_(new)
-        for rate,group in zip(self.rates, self.opt.opt.param_groups): rate.fill_(group['lr'])
-        self.graph.replay()
-        self._report()
-        return True
+# %% ../../nbs/44_training.recording.ipynb #75e642a8
+@patch
+def take(self:RecordedBatch):
+    "Play the batch by its recording; False where there is none"
+    if not self.able: return False
+    size = [tuple(o.shape) for o in (*self.xb,*self.yb)]
+    if self.size is None: self.size = size
+    if size!=self.size: return False
+    self.played += 1
+    if self.played<=self.warm: return False
+    if self.graph is None and not self._record(): return False
+    for static,new in zip(self.inputs, (*self.xb,*self.yb)): static.copy_(new)
+    for rate,group in zip(self.rates, self.opt.opt.param_groups): rate.fill_(group['lr'])
+    self.graph.replay()
+    self._report()
+    return True
 
 # %% ../../nbs/44_training.recording.ipynb #759fa83e
 @patch
@@ -71,6 +73,7 @@ def _play(self:RecordedBatch):
         reports.append((learn.turn, {k:v.detach() for k,v in terms.items()}, loss, fine))
     return reports
 
+# %% ../../nbs/44_training.recording.ipynb #a768c3a0
 @patch
 def _report(self:RecordedBatch):
     "Tell the learner and its callbacks what came of the batch"
@@ -103,9 +106,11 @@ def _record(self:RecordedBatch):
     self.opt.opt.zero_grad()
     return self.graph is not None
 
+# %% ../../nbs/44_training.recording.ipynb #75d97864
 @patch
 def _graph(self:RecordedBatch):
-    graph,stream,chance = torch.cuda.CUDAGraph(),torch.cuda.current_stream(),torch.cuda.default_generators[torch.cuda.current_device()]
+    graph,stream = torch.cuda.CUDAGraph(),torch.cuda.current_stream()
+    chance = torch.cuda.default_generators[torch.cuda.current_device()]
     state = chance.clone_state()
     gc.collect()
     try:
