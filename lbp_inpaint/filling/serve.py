@@ -10,7 +10,7 @@ __all__ = ['VIEW', 'Fill', 'ROOM', 'HERE', 'POLICY', 'SAFE_HEADERS', 'FILES', 'I
            'make_app', 'add_routes', 'Page', 'serve']
 
 # %% ../../nbs/38_filling.serve.ipynb #c4e54bb7
-import asyncio, copy, io, json, secrets, socket, tempfile, threading, time, warnings, webbrowser
+import asyncio, io, json, secrets, socket, tempfile, threading, time, warnings, webbrowser
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -253,8 +253,7 @@ def fill(self:Studio,
     painted:bytes, # A byte for each pixel of the view, row by row; 0 = known
 ) -> dict: # `version`, how many fills are now in the picture; `remarks`, sentences
     "Fill what was painted; raises `InpaintError`."
-    canvas,inp = self.canvas(tab),copy.copy(self.inp)
-    inp.detail = detail
+    canvas,inp = self.canvas(tab),Inpainter(self.inp.net, self.inp.device, self.inp.precision, detail)
     with _remarks() as said: canvas.fill(inp, hole_from_page(painted, canvas.picture.size), version)
     self.make_room()
     return dict(version=canvas.version, remarks=said)
