@@ -146,7 +146,7 @@ def test_trained_by_the_command_it_is_weights_like_any(system, folder, tmp_path)
 
 def test_a_comparison_is_of_the_same_protocol_for_all(folder, tmp_path, capsys):
     "Two systems in all three tables; taken up again nothing is trained twice; another table shares what is there"
-    settings = dict(systems=['gc'], seeds=2, holes=['centre','20-30'], pictures=1, device='cpu')
+    settings = dict(systems=['gc'], seeds=2, holes=['20-30'], pictures=1, device='cpu')
     table = compare(folder, tmp_path/'out', **settings)
     runs = sorted(o.name for o in (tmp_path/'out/runs').iterdir())
     said = capsys.readouterr().out
@@ -155,8 +155,8 @@ def test_a_comparison_is_of_the_same_protocol_for_all(folder, tmp_path, capsys):
     results = json.loads((tmp_path/'out/results.json').read_text())
     work = {k:{s:c['step GFLOP']*c['pictures'] for s,c in results['costs'][k].items()} for k in ('width','compute')}
     assert results['costs']['width']['gc']['pictures']==results['costs']['width']['lbp']['pictures']
-    assert work['compute']['gc']<=work['width']['lbp']<work['width']['gc'] # who is dear sees fewer
-    lead = table[(table.system=='gc') & (table.hole=='centre') & (table.metric=='PSNR dB') & (table.over=='picture')]
+    assert work['compute']['gc']<work['width']['gc'] and results['costs']['compute']['gc']['pictures']<6 # who is dear sees fewer
+    lead = table[(table.system=='gc') & (table.metric=='PSNR dB') & (table.over=='picture')]
     assert (lead.low<lead.difference).all() and (lead.difference<lead.high).all()
     again = compare(folder, tmp_path/'out', tables=['loss'], **settings)
     assert ' s\n' not in capsys.readouterr().out and sorted(o.name for o in (tmp_path/'out/runs').iterdir())==runs
