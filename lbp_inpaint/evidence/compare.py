@@ -218,23 +218,24 @@ def game(self:Comparison, system, plain):
 
 @patch
 def loaders(self:Comparison,
-    seed:int, # Key of what is drawn
+    training:Training,
 ) -> InpaintDataLoaders: # Training batches, and pictures to watch
     "What a system is trained on."
-    b,train = self.budget,InpaintDataset(self.train, 256, random_mask, seed, True, self.bad)
+    b,train = self.budget,InpaintDataset(self.train, 256, random_mask, training.seed, True, self.bad)
     watched = InpaintDataset(self.watched, 256, centre_hole, 0, False, self.bad)
-    dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers, n=b.steps*b.bs)
+    dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers, n=self.epochs(training)[2]*b.bs)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
 
 @patch
 def epochs(self:Comparison,
     training:Training,
-) -> tuple: # Epochs of phase 1 and of phase 2
+) -> tuple: # Epochs of phase 1 and of phase 2, and batches of an epoch, fewer than usual where the training is short
     "A training's length; where there are two phases the first has a third of it."
-    n = max(1, round(training.seen/self.budget.bs/self.budget.steps))
-    if training.plain or training.system in ('ca','sh','gc'): return 0,n
-    first = max(1, round(n*PHASE_SHARES[1,2][0]))
-    return first,max(1, n-first)
+    one,batches = training.plain or training.system in ('ca','sh','gc'),training.seen//self.budget.bs
+    steps = min(self.budget.steps, max(1, batches if one else batches//3))
+    n = max(1, round(batches/steps))
+    first = 0 if one else max(1, round(n*PHASE_SHARES[1,2][0]))
+    return first,max(1, n-first),steps
 
 # %% ../../nbs/65_evidence.compare.ipynb #6da32adb
 @patch
@@ -245,7 +246,7 @@ def learner(self:Comparison,
     set_seed(training.seed)
     game,run,s = self.game(training.system, training.plain),self.out/'runs'/training.name,self.settings
     keep = Checkpoints(run, 5, config=dict(training=asdict(training), **self.noted), best=('picture_psnr','valid_loss'))
-    learn = InpaintLearner(self.loaders(training.seed), game.net, game, lr=training.lr, path=run,
+    learn = InpaintLearner(self.loaders(training), game.net, game, lr=training.lr, path=run,
         cbs=[TurnPrecision(s.precision), FiniteSteps(), keep])
     learn.resume(run)
     return learn
@@ -254,7 +255,7 @@ def learner(self:Comparison,
 def train_one(self:Comparison, training):
     "Train, or go on, and write weights with their record; raises `Stopped` where it was asked to stop"
     learn = self.learner(training)
-    with learn.no_bar(), learn.no_logging(): learn.fit_phases(*self.epochs(training), decay=.5)
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(*self.epochs(training)[:2], decay=.5)
     if stop := learn.stopped: raise Stopped(f'Stopped in the training {training.name}; the same command goes on from there.', stop)
     keep,run = learn.checkpoints,self.out/'runs'/training.name
     learn.export_inpainter(run, training=dict(rows=keep.rows, seconds=keep.seconds))
@@ -342,8 +343,8 @@ def table(self:Comparison, name) -> tuple: # (long table of scores, system -> co
             t = Training(system, plain, seen[system], lr, seed)
             rows += [dict(system=system, seed=seed, **o) for o in self.scores(t)]
             seconds.append(self.about(t)['seconds'])
-        pictures = sum(self.epochs(t))*self.budget.steps*self.budget.bs
-        costs[system] |= dict(lr=lr, pictures=pictures, seconds=statistics.mean(seconds))
+        e_lbp,e_joint,steps = self.epochs(t)
+        costs[system] |= dict(lr=lr, pictures=(e_lbp+e_joint)*steps*self.budget.bs, seconds=statistics.mean(seconds))
     rows += [dict(system=k, seed=seed, **o) for k,scores in self.floor_scores().items()
         for o in scores for seed in range(self.settings.seeds)]
     return score_table(rows, 'system', [*self.systems, *self.budget.floor], self.settings.holes),costs
