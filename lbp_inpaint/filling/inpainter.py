@@ -34,8 +34,9 @@ class Inpainter:
         precision:str='fp32', # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
         detail:bool=False,    # Copy detail from the surroundings into the fill, see `add_detail`?
     ):
-        self.device,self.dtype = find_device(device),look_up(precision, PRECISIONS, 'precision')
+        self.device = find_device(device)
         if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
+        self.dtype = find_precision(precision, self.device)
         self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
         self.folder = None # that the weights are from
 
