@@ -81,7 +81,7 @@ def find_precision(
     if dtype is None: return None
     x = torch.ones(1, 1, device=device)
     try:
-        with warnings.catch_warnings(action='ignore'), torch.autocast(kind, dtype): works = (x@x).dtype==dtype
+        with torch.autocast(kind, dtype): works = (x@x).dtype==dtype
     except RuntimeError: works = False
     if not works: raise UsageError(f'The device {device} cannot compute in {name}; use fp32, or another device.')
     return dtype
