@@ -2,7 +2,7 @@
 import numpy as np, pytest, torch
 from test_attention import some_masks as masks_for_attention
 from lbp_inpaint.nets.contextual import ContextualAttention, contextual_rebuild
-from lbp_inpaint.nets.shift_net import Shift, shift, shift_cells
+from lbp_inpaint.nets.shift_net import ShiftLayer, shift, shift_cells
 from lbp_inpaint.errors import UsageError
 from lbp_inpaint.nets.build import ATTENTIONS, build_net, make_attention
 
@@ -62,7 +62,7 @@ def test_shift_layer_looks_behind_a_relu(rng):
     pixels[...,12:30,8:33] = 1
     cells = shift_cells(pixels, (6,6))
     assert cells.sum()==2*4 # those whose top left pixel is missing
-    out,(d,e) = Shift()(feat, pixels),feat.relu().chunk(2, 1)
+    out,(d,e) = ShiftLayer()(feat, pixels),feat.relu().chunk(2, 1)
     assert torch.equal(out[:,:8], feat)
     assert np.array_equal(out[0,8:].numpy(), shift_by_loop(d[0].numpy(), e[0].numpy(), cells[0,0].numpy()))
 
