@@ -6,8 +6,8 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.ablation.html.md"""
 
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'GROUNDS', 'Arm', 'study_arms', 'Budget', 'count_budget', 'Ground', 'Study', 'make_study',
-           'SomePicturesDL', 'IntactPictures', 'begin_with', 'fit_arm', 'PeakMemory', 'stage_two_cost', 'arm_fill',
-           'study_text', 'study_curves', 'ablate']
+           'keep_conditions', 'SomePicturesDL', 'IntactPictures', 'begin_with', 'fit_arm', 'PeakMemory',
+           'stage_two_cost', 'arm_fill', 'fill_scores', 'study_text', 'study_curves', 'ablate']
 
 # %% ../../nbs/64_evidence.ablation.ipynb #144f1989
 import io, json, re, statistics, time, weakref
@@ -178,6 +178,20 @@ def make_study(
     test = [valid[i*len(valid)//budget.pictures] for i in range(budget.pictures)]
     return Study(name, arms, out, settings, budget, device, data_digest(dls), train, test, dls.train_ds.bad, start)
 
+# %% ../../nbs/64_evidence.ablation.ipynb #3c643145
+def keep_conditions(
+    file:Path,  # Where the conditions of what a folder holds are kept
+    noted:dict, # The conditions, plain data
+    what:str,   # What it holds, in a word
+):
+    "Make a folder, or see that it is of the same conditions; raises `InpaintError` where it is not."
+    if not file.is_file(): return write_file(file, (json.dumps(noted, indent=1)+'\n').encode())
+    try: old = json.loads(file.read_text(encoding='utf8'))
+    except ValueError: raise InpaintError(f'{file} is damaged; choose another folder for this {what}.') from None
+    try: check_config(old, noted, ())
+    except InpaintError as e: raise InpaintError(f'{file.parent} holds another {what}: {e}') from None
+
+
 # %% ../../nbs/64_evidence.ablation.ipynb #e9ddd40c
 @patch(as_prop=True)
 def noted(self:Study):
@@ -200,12 +214,8 @@ def finished(self:Study):
 @patch
 def claim_folder(self:Study):
     "Make the folder of a study, or see that it is of this one; raises `InpaintError` where it is not"
-    file = self.out/'study.json'
-    if not file.is_file(): return write_file(file, (json.dumps(self.noted, indent=1)+'\n').encode())
-    try: old = json.loads(file.read_text(encoding='utf8'))
-    except ValueError: raise InpaintError(f'{file} is damaged; choose another folder for this study.') from None
-    try: check_config(old, self.noted, ())
-    except InpaintError as e: raise InpaintError(f'{self.out} holds another study: {e}') from None
+    keep_conditions(self.out/'study.json', self.noted, 'study')
+
 
 # %% ../../nbs/64_evidence.ablation.ipynb #ab2ec433
 class SomePicturesDL(InpaintDL):
@@ -337,17 +347,25 @@ def arm_fill(
     device = next(net.parameters()).device
     return tuple(o.cpu() for o in net((truth if arm.shown_intact else image)[None].to(device), mask[None].to(device)))
 
+def fill_scores(
+    fill,       # (picture with a white hole `(3,H,W)`, mask, truth) -> fill `(1,3,H,W)`, on the CPU
+    holed:dict, # Kind of hole -> `HoledPictures`
+): # Yields dicts: hole, picture (its number), and the numbers of `measure`
+    "Fill pictures, and measure the fills."
+    for hole,pictures in holed.items():
+        for i in range(len(pictures)):
+            image,mask,truth = pictures[i]
+            values = measure(fill(image, mask, truth), truth[None], mask[None])
+            yield dict(hole=hole, picture=i, **{k:v.item() for k,v in values.items()})
+
 @patch
 def scores(self:Study,
     net:InpaintNet,
     arm:Arm,
-): # Yields dicts: hole, picture (its number), and the numbers of `measure`
+): # As from `fill_scores`
     "Fill the pictures of a study, and measure the fills."
-    for hole,pictures in self.holed.items():
-        for i in range(len(pictures)):
-            image,mask,truth = pictures[i]
-            values = measure(arm_fill(net, arm, image, mask, truth)[1], truth[None], mask[None])
-            yield dict(hole=hole, picture=i, **{k:v.item() for k,v in values.items()})
+    yield from fill_scores(lambda *item: arm_fill(net, arm, *item)[1], self.holed)
+
 
 # %% ../../nbs/64_evidence.ablation.ipynb #9463888a
 @patch

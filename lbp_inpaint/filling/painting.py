@@ -84,11 +84,11 @@ def paint_hole(
     "A colour and an LBP code for every hole pixel."
     windows,groups = hole_windows(hole, size)
     pixels = HolePixels(hole)
-    total,weight = None,np.zeros(pixels.n, np.float32)
+    total,weight,has_map = np.zeros((pixels.n,4), np.float32),np.zeros(pixels.n, np.float32),True
     for w,answer in _answers(run, rgb, hole, windows, size, batch, detail):
-        if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
-        _add(total, weight, w, answer, groups, pixels)
+        has_map = answer.shape[1]>3
+        _add(total[:,:answer.shape[1]], weight, w, answer, groups, pixels)
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    codes = (total[:,3]+1)*127.5 if total.shape[1]>3 else None
+    codes = (total[:,3]+1)*127.5 if has_map else None
     return (_meet_at_full_size(total[:,:3], rgb, pixels, scaled)+1)/2, codes

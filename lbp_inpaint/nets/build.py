@@ -29,7 +29,7 @@ from .shift_net import *
 # %% ../../nbs/27_nets.build.ipynb #2b77f6e3
 ATTENTIONS = dict(
     ours=SpatialAttention, release=ReleaseAttention, none=lambda top_t, include_self: None,
-    contextual=lambda top_t, include_self: ContextualAttention(), shift=lambda top_t, include_self: Shift())
+    contextual=lambda top_t, include_self: ContextualAttention(), shift=lambda top_t, include_self: ShiftLayer())
 
 def make_attention(
     name:str,               # One of `ATTENTIONS`

@@ -63,13 +63,13 @@ class MultiLevelLoss(nn.Module):
     ): return sum(F.mse_loss(f.float(), a.detach().float()) for f,a in zip(feats, aims, strict=True))
 
 # %% ../../nbs/14_nets.losses.ipynb #c79cd54e
-def _vgg_named(file, name):
+def _vgg_named(file, depth):
     "All weights that a file holds by name, or torchvision's own"
-    remedy = 'switch both losses off (--lambda-p 0 --lambda-s 0)'
+    name,remedy = f'vgg{depth}','switch both losses off (--lambda-p 0 --lambda-s 0)'
     if file is None:
         try: return get_model(name, weights='IMAGENET1K_V1').state_dict()
         except (OSError, RuntimeError) as e: raise WeightsError(
-            f"torchvision's pretrained {name} could not be loaded ({type(e).__name__}: {e}), and the perceptual and style losses need it; "
+            f"torchvision's pretrained VGG-{depth} could not be loaded ({type(e).__name__}: {e}), and the perceptual and style losses need it; "
             f'give its weights as a file (--vgg FILE), or {remedy}.') from None
     try: return torch.load(file, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise WeightsError(f"There is no VGG file {file}; give torchvision's {name} .pth file, or {remedy}.") from None
@@ -80,7 +80,7 @@ def read_vgg(
     depth:int=16, # Which VGG, 16 or 19
 ) -> dict: # '0.weight', '0.bias', ... as torchvision numbers the layers -> float32; raises `WeightsError` with the remedies
     "The convolutions of a VGG."
-    state,name = _vgg_named(file, f'vgg{depth}'),f'vgg{depth}'
+    state,name = _vgg_named(file, depth),f'vgg{depth}'
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"{file} holds no weights by name; expected torchvision's {name} .pth file.")
     convs = {k.removeprefix('features.'):v for k,v in state.items() if not k.startswith('classifier')}

@@ -6,7 +6,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.phases.html.md"""
 
 # %% auto #0
 __all__ = ['OBJECTIVES', 'hole_psnr', 'picture_psnr', 'picture_ssim', 'InpaintLearner', 'starting_net', 'make_judges',
-           'lbp_objectives', 'refuse_foreign', 'system_objectives', 'inpaint_learner']
+           'lbp_objectives', 'refuse_foreign', 'system_objectives', 'objectives_for', 'inpaint_learner']
 
 # %% ../../nbs/53_training.phases.ipynb #31ea6df2
 from contextlib import nullcontext
@@ -83,7 +83,7 @@ def rates(self:InpaintLearner,
 @patch
 def fit(self:InpaintLearner, n_epoch, lr=None, *args, **kwargs):
     "As fastai's `fit`, each network at its rate"
-    ResumableLearner.fit(self, n_epoch, self.rates(lr), *args, **kwargs)
+    super(InpaintLearner, self).fit(n_epoch, self.rates(lr), *args, **kwargs)
 
 # %% ../../nbs/53_training.phases.ipynb #d4f0ec17
 @patch
@@ -174,6 +174,15 @@ def system_objectives(
     return make(net, **given|more)
 
 # %% ../../nbs/53_training.phases.ipynb #71294b1d
+def objectives_for(
+    net:nn.Module,
+    settings:LearnerSettings,
+    dls,                   # `InpaintDataLoaders`
+    loss_kwargs:dict=None, # More arguments of the objectives
+): # raises `UsageError` for a setting that the system does not have, `WeightsError` where VGG is needed and cannot be had
+    "The objectives of whichever system."
+    return (lbp_objectives if settings.system=='lbp' else system_objectives)(net, settings, dls, loss_kwargs)
+
 @takes(LearnerSettings)
 def inpaint_learner(
     dls,                   # `InpaintDataLoaders`
@@ -185,7 +194,7 @@ def inpaint_learner(
     "A Learner that trains this paper's system, or another, on `dls`."
     settings = LearnerSettings.of(**kwargs)
     net = starting_net(settings, net_kwargs)
-    objectives = (lbp_objectives if settings.system=='lbp' else system_objectives)(net, settings, dls, loss_kwargs)
+    objectives = objectives_for(net, settings, dls, loss_kwargs)
     return InpaintLearner(dls, net, objectives, lr=settings.lr, cbs=cbs, path=path)
 
 # %% ../../nbs/53_training.phases.ipynb #39ccaf8e
