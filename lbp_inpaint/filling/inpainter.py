@@ -110,8 +110,8 @@ def fill(self:Inpainter,
 @patch
 @takes(MaskSettings)
 def __call__(self:Inpainter,
-    image,   # A path, Pillow picture, or array `(H,W)`, `(H,W,3)` or `(H,W,4)`
-    mask,    # The same kinds, or a bool array, of the same size as `image`; white = hole
+    image,   # Whatever `load_pixels` takes: a path, an open file, a Pillow picture, an array or a tensor
+    mask,    # Whatever `read_hole` takes: the same, or any numbers `(H,W)`, of the same size as `image`; white = hole
     **kwargs
 ) -> Image.Image: # The size and mode of `image`, equal to it outside the hole
     "Fill the hole; raises `PictureError` and `MaskError`, `UsageError` for impossible settings."
