@@ -1,4 +1,4 @@
-"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `convert`, `demo` and `serve`: thin shells over documented functions.
+"""`lbp-inpaint fill`, `train`, `evaluate`, `ablate`, `compare`, `convert`, `demo` and `serve`: thin shells over documented functions.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/cli.html.md"""
 
