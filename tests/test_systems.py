@@ -167,3 +167,11 @@ def test_what_a_comparison_refuses(folder, tmp_path):
         with pytest.raises(UsageError, match=said): compare(folder, tmp_path, **wrong)
     with pytest.raises(UsageError, match='lies in the folder of pictures'): compare(folder, folder/'out')
     with pytest.raises(UsageError, match='There is no setting budjet; did you mean budget'): compare(folder, tmp_path, budjet='tiny')
+
+def test_a_map_that_is_not_there_is_missed_before_anything_is_written(photographs, tmp_path):
+    save_net(build_net('sh', nf=1), tmp_path/'w')
+    Image.fromarray(photographs['coffee'][:64,:64]).save(tmp_path/'p.png')
+    for share in (0,200):
+        Image.fromarray(np.full((64,64), 0, np.uint8) if not share else np.pad(np.full((20,20), 255, np.uint8), 22)).save(tmp_path/'m.png')
+        with pytest.raises(UsageError, match='complete no map'): fill(tmp_path/'p.png', tmp_path/'m.png', tmp_path/'out.png', weights=str(tmp_path/'w'), lbp=str(tmp_path/'map.png'), device='cpu')
+        assert not (tmp_path/'out.png').exists() and not (tmp_path/'map.png').exists()

@@ -357,6 +357,18 @@ def test_pipes_in_other_places(here):
     deep = io.BytesIO(); tifffile.imwrite(deep, levels(np.random.default_rng(0), 3, np.uint16), photometric='rgb')
     assert tifffile.imread(io.BytesIO(call('-', 'm.png', given=deep.getvalue())[0])).dtype==np.uint16
 
+def test_results_of_standard_input_are_files_like_any_other(here):
+    "They are skipped, explained, and told from one another, as where the picture is a file"
+    picture = Path('p.png').read_bytes()
+    (here/'old.png').write_bytes(b'mine')
+    call('-', 'm.png', '-o', 'old.png', '--skip-existing', given=picture)
+    assert (here/'old.png').read_bytes()==b'mine'
+    assert 'named twice' in call('-', 'm.png', '-o', 'same.png', '--lbp', 'same.png', given=picture, fails=PICTURE)[1] and not (here/'same.png').exists()
+    ys,xs = np.nonzero(hole())
+    call('-', 'm.png', '-o', 'new.png', '--attention', f'{xs[0]},{ys[0]}', given=picture)
+    assert (here/'new.png').is_file() and (here/'new-attention.png').is_file()
+    call('-', 'm.png', '-o', 'any.png', '--max-megapixels', 'inf', given=picture)
+
 def test_a_picture_whose_hole_is_marked_through_pipes(here):
     a = levels(np.random.default_rng(0)); a[hole()] = 255,0,255
     data = io.BytesIO(); Image.fromarray(a).save(data, 'PNG')

@@ -179,7 +179,7 @@ def read_pipe(
     megapixels=200, # Largest picture; what is longer than 16 bytes for each of its pixels is refused
 ) -> io.BytesIO:
     "All that a pipe gives; raises `PictureError` where it does not end."
-    most = int(megapixels*16e6)+(1<<26)
+    most = int(min(megapixels, 1e6)*16e6)+(1<<26)
     data = f.read(most+1)
     if len(data)>most: raise PictureError(f'The input gives more than {most} bytes; raise the limit with --max-megapixels if you trust it.')
     return io.BytesIO(data)
@@ -201,6 +201,7 @@ def _watched(inp, hole, alone):
 def _fill_one(inp, job, s, alone):
     "Fill one file by the settings `s`, and write what else they ask for: the files written"
     if job.problem: raise job.problem
+    if s.lbp: check_map(inp.net)
     pic = Picture(_opened(job.picture, s.max_megapixels), s.max_megapixels)
     hole = read_hole(_opened(job.mask, s.max_megapixels), pic, s)
     rgb,unknown = pic.see(hole)
@@ -249,7 +250,8 @@ def is_folder(source): return isinstance(source, (str,os.PathLike)) and Path(sou
 
 def _jobs(picture, mask, out, s):
     "The jobs of a call, whose names are checked"
-    if any(hasattr(o, 'read') for o in (picture,mask)) or hasattr(out, 'write'): jobs = [Job(picture, mask, out)]
+    if any(hasattr(o, 'read') for o in (picture,mask)) or hasattr(out, 'write'):
+        jobs = [Job(picture, mask, out if out is None or hasattr(out, 'write') else Path(out))]
     else: jobs = pair_files(picture, mask, out, s.recursive)
     more = _more_results(jobs[0], s)
     files = [o for o in [*more,jobs[0].result] if isinstance(o, Path)]
