@@ -138,7 +138,8 @@ def summary(self:FamiliarLearner) -> str:
 def first_weights(self:FamiliarLearner) -> dict:
     "Name of each generator -> its first parameter."
     ours = {id(o) for o in self.net.modules()}
-    return {k:next(o.parameters()) for k,o in self.model.named_children() if id(o) in ours}
+    first = {k:next(o.parameters(), None) for k,o in self.model.named_children() if id(o) in ours}
+    return {k:o for k,o in first.items() if o is not None} # a stage may have nothing to learn
 
 @patch
 def untrained(self:FamiliarLearner) -> list:
