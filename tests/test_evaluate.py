@@ -314,7 +314,7 @@ def test_mistakes_are_one_sentence(pictures, weights, tmp_path, capsys):
     assert not (tmp_path/'out').exists()
     (tmp_path/'file').write_text('')
     assert 'cannot be written' in one_sentence(capsys, 1, pictures, '-o', tmp_path/'file', '--methods', 'mean', '--size', 64)
-    assert 'no device moon' in one_sentence(capsys, 2, pictures, *out, '--device', 'moon', '--methods', weights)
+    with pytest.raises(UsageError, match='no device moon'): evaluate(pictures, tmp_path/'out', methods=[str(weights)], device='moon')
     with pytest.raises(UsageError, match='workers must be a whole number from 0'): small(pictures, tmp_path/'out', workers=-1)
     with pytest.raises(UsageError, match='did you mean methods'): evaluate(pictures, tmp_path/'out', method=['mean'])
 

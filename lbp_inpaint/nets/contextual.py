@@ -29,7 +29,7 @@ def fuse_scores(
     size:tuple,         # (rows, columns) of the N patches
 ) -> torch.Tensor: # `(B,N,N)`, sums of up to 9 scores
     "Let neighbours that copy from neighbours help each other."
-    (h,w),b = size,len(score)
+    (h,w),b = size,score.shape[0]
     def along_diagonal(s): p = F.pad(s, (1,)*4); return p[:,:-2,:-2] + s + p[:,2:,2:]
     def turned(s, h, w): return s.view(b,h,w,h,w).permute(0,2,1,4,3).reshape(s.shape)
     return turned(along_diagonal(turned(along_diagonal(score), h, w)), w, h)
@@ -63,7 +63,7 @@ def contextual_rebuild(
 ) -> torch.Tensor: # `(B,C,h,w)`, known cells rebuilt like all others
     "Rebuild features from patches that saw no hole (Yu et al., 2018)."
     size = feat.shape[2]//2,feat.shape[3]//2
-    if hole.shape!=(len(feat),1,*size): raise ValueError(f'The hole must be {(len(feat),1,*size)}, half as large as the features, but {tuple(hole.shape)} came.')
+    if hole.shape!=(feat.shape[0],1,*size): raise ValueError(f'The hole must be {(len(feat),1,*size)}, half as large as the features, but {tuple(hole.shape)} came.')
     with no_autocast(feat):
         feat = feat.to(torch.promote_types(feat.dtype, torch.float32))
         score = fuse_scores(patch_scores(feat), size)
