@@ -106,9 +106,9 @@ def test_unforeseen(visit, coffee, hole):
 
 def test_no_attention(small, coffee, hole):
     "Weights without attention fill, and say that there is nothing to show."
-    from lbp_inpaint.nets.generator import InpaintNet
+    from lbp_inpaint.nets.build import build_net
     from lbp_inpaint.filling.inpainter import Inpainter
-    plain = Visit(Inpainter(InpaintNet(nf=4, attention='none'), 'cpu'))
+    plain = Visit(Inpainter(build_net(nf=4, attention='none'), 'cpu'))
     plain.open(file_of(coffee))
     assert plain.post('fill', bytes(hole), detail='false').status_code==200
     refused(plain.get('explain', version=1, x=400, y=310), 422, 'no spatial attention')
