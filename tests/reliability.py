@@ -328,8 +328,9 @@ def soak(tmp, n, rng):
             def after_epoch(self): seen.append(rss())
         def count(): return len(os.listdir('/proc/self/fd')),threading.active_count(),len(os.listdir('/proc/self/task'))
         with learn.no_bar(), learn.no_logging():
-            learn.phase(False); learn.fit(1); before = count()
-            learn.fit(n//100, cbs=Watch())
+            for joint in (False,True): learn.phase(joint); learn.fit(1) # what either phase starts once
+            before = count()
+            learn.phase(False); learn.fit(n//100, cbs=Watch())
             learn.phase(True); learn.fit(n//100, cbs=Watch())
         half = len(seen)//2
         grown = max(seen[half-1]-seen[max(0, half//5)], seen[-1]-seen[half+half//5])
