@@ -13,6 +13,7 @@ from functools import partial
 import torch, torch.nn.functional as F
 from torch import nn
 from ..core import *
+from .layers import *
 from .attention import *
 from .parts import *
 
