@@ -18,15 +18,14 @@ from .windows import *
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
     "Yield (windows of one square, `(1,4,s,s)`: RGB and LBP in [-1,1], or `(1,3,s,s)` where there is no map), joined to what surrounds the hole"
-    squares = {}
-    for w in windows: squares.setdefault(w[:3], []).append(w)
-    squares = list(squares.values())
-    for i in range(0, len(squares), batch):
-        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, ws[0], size) for ws in squares[i:i+batch])))
+    sheets = window_sheets(windows, size)
+    for i in range(0, len(sheets), batch):
+        x,m = (torch.cat(o) for o in zip(*(sheet_pixels(rgb, hole, o, size) for o in sheets[i:i+batch])))
         lbp,fill = run(x, m)
         fill = torch.cat([blend_biharmonic(meet(*o), *o[1:]) for o in zip(*(o.split(1) for o in (fill,x,m)))])
         if detail: fill = add_detail(fill, m)
-        for ws,*answer in zip(squares[i:i+batch], fill, *([] if lbp is None else [lbp])): yield ws, torch.cat(answer)[None]
+        for sheet,*answer in zip(sheets[i:i+batch], fill, *([] if lbp is None else [lbp])):
+            yield from cut_sheet(torch.cat(answer)[None], sheet)
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -94,6 +93,7 @@ def paint_hole(
     if unknown is None: unknown = hole
     painted = _with_rim(hole, unknown)
     windows,groups = hole_windows(painted, size)
+    if not detail: windows,groups = with_tiles(painted, windows, groups, size)
     pixels = HolePixels(painted)
     if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
     total,weight = None,np.zeros(pixels.n, np.float32)
@@ -101,6 +101,6 @@ def paint_hole(
         if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
         for w in ws: _add(total, weight, w, answer, groups, pixels)
     total /= weight[:,None]
-    scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
+    scaled = np.isin(groups, [w.group for w in windows if w.side!=size and not w.tile])
     colours,wanted = _meet_at_full_size(total[:,:3], rgb, pixels, scaled),hole[painted]
     return (colours[wanted]+1)/2, (total[wanted,3]+1)*127.5 if total.shape[1]>3 else None
