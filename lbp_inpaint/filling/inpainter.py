@@ -100,9 +100,22 @@ def paint(self:Inpainter,
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at; the hole without it
+    watch=None,      # Told (windows that are answered, all of them) as they are
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
-    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown)
+    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown, watch)
+
+@patch
+def fill_hole(self:Inpainter,
+    picture:Picture, # Its hole is painted
+    hole:np.ndarray, # bool `(H,W)`, True = hole
+    opaque=False,    # Make the hole opaque?
+    watch=None,      # As in `paint`
+) -> tuple: # the picture; LBP codes of the hole's pixels, float32 `(n,)`
+    "Fill a hole that was read."
+    rgb,unknown = picture.see(hole)
+    colours,codes = self.paint(rgb, hole, unknown, watch)
+    return picture.paint(hole, colours, opaque=opaque),codes
 
 @patch
 @takes(MaskSettings)
@@ -114,9 +127,8 @@ def fill(self:Inpainter,
     "Fill the hole; raises `MaskError`, `UsageError` for impossible settings, warns where the mask looks wrong."
     settings = MaskSettings.of(**kwargs)
     hole = read_hole(mask, picture, settings)
-    rgb,unknown = picture.see(hole)
-    colours,codes = self.paint(rgb, hole, unknown)
-    return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
+    picture,codes = self.fill_hole(picture, hole, settings.mask_from_alpha)
+    return picture,hole,codes
 
 @patch
 @takes(MaskSettings)
@@ -134,6 +146,17 @@ def __call__(self:Inpainter,
 
 # %% ../../nbs/36_filling.inpainter.ipynb #53f80474
 @patch
+def explain_hole(self:Inpainter,
+    picture:Picture, # What is to be filled
+    hole:np.ndarray, # bool `(H,W)`, True = hole
+    x:int,           # Column of a hole pixel
+    y:int,           # Row of that pixel
+) -> Explanation:
+    "Explain a pixel of a hole that was read."
+    rgb,unknown = picture.see(hole)
+    return explain_pixel(self.net, rgb, hole, x, y, self.size, self.device, unknown)
+
+@patch
 @takes(MaskSettings)
 def explain(self:Inpainter,
     image,   # A `Picture`, or whatever `load_pixels` takes
@@ -146,7 +169,7 @@ def explain(self:Inpainter,
     settings = MaskSettings.of(**kwargs)
     picture = image if isinstance(image, Picture) else Picture(image, settings.max_megapixels)
     hole = read_hole(mask, picture, settings)
-    return explain_pixel(self.net, picture.see(hole)[0], hole, x, y, self.size, self.device)
+    return self.explain_hole(picture, hole, x, y)
 
 @patch
 def lbp_picture(self:Inpainter,

@@ -88,6 +88,7 @@ def paint_hole(
     batch:int=4,     # Windows at once
     detail:bool=False, # Copy detail from the surroundings into the fill, see `add_detail`?
     unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
+    watch=None,      # Told (windows that are answered, all of them) as they are
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 (or None) of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
     if unknown is None: unknown = hole
@@ -96,10 +97,12 @@ def paint_hole(
     if not detail: windows,groups = with_tiles(painted, windows, groups, size)
     pixels = HolePixels(painted)
     if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
-    total,weight = None,np.zeros(pixels.n, np.float32)
+    total,weight,answered = None,np.zeros(pixels.n, np.float32),0
     for ws,answer in _answers(run, rgb, unknown, windows, size, batch, detail):
         if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
         for w in ws: _add(total, weight, w, answer, groups, pixels)
+        answered += len(ws)
+        if watch: watch(answered, len(windows))
     total /= weight[:,None]
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size and not w.tile])
     colours,wanted = _meet_at_full_size(total[:,:3], rgb, pixels, scaled),hole[painted]
