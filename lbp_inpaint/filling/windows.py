@@ -127,7 +127,7 @@ def window_pixels(
     return masked_resize(torch.cat(xs, 2), torch.cat(ms, 2), (size,size))
 
 # %% ../../nbs/32_filling.windows.ipynb #d7c30825
-TILES = 32,64 # sides, pixels
+TILES = 32,64,128 # sides, pixels
 
 def _fitted(hole, cells):
     "First and last row and column, each last one not included, of the hole in a rectangle of cells"
@@ -173,7 +173,7 @@ def with_tiles(
     alone = set(groups[small])-set(groups[~small])
     moved = small & np.isin(groups, list(alone))
     new,old = [tiles[i-1] for i in np.unique(labels[moved])],[w for w in windows if w.group in alone]
-    if 4*len(window_sheets(new, size))>len(window_sheets(old, size)): return windows,groups
+    if 2*len(window_sheets(new, size))>len(window_sheets(old, size)): return windows,groups
     return [w for w in windows if w.group not in alone]+new, np.where(moved, labels+first-1, groups)
 
 # %% ../../nbs/32_filling.windows.ipynb #4c85495d
