@@ -12,12 +12,13 @@ __all__ = ['ENDINGS', 'RAW_ENDINGS', 'Job', 'ROOM', 'Outcome', 'pair_files', 'at
 # %% ../../nbs/37_filling.folders.ipynb #4ac55417
 import io, os, re, stat, sys, unicodedata, warnings
 from collections import deque, namedtuple
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from queue import SimpleQueue
 import torch
+from fastcore.basics import patch
 from tqdm import tqdm
 from ..errors import *
 from ..settings import *
@@ -46,6 +47,7 @@ def _exactly(name): return name.as_posix()
 def _plainly(name): return unicodedata.normalize('NFC', name.as_posix()).casefold() # in one case and one spelling
 def _unmarked(name): return _plainly(name.parent/_MARK.sub('', _plainly(Path(name.name)))) # without what marks a mask
 
+# %% ../../nbs/37_filling.folders.ipynb #8eaa9f0c
 class _Masks:
     "The masks of a folder, to be found by a picture's name"
     def __init__(self, folder, recursive, pictures):
@@ -123,6 +125,7 @@ def pair_files(
     names = [o.relative_to(picture) for o in files]
     return [_job(f, n, masks or mask, out/r) for f,n,r in zip(files, names, _result_names(names))]
 
+# %% ../../nbs/37_filling.folders.ipynb #f4e5a1f4
 def _without_masks(files, masks):
     marked = {o for found in masks.ways[0][1].values() for o in found}
     return [o for o in files if o not in marked] or files
@@ -203,6 +206,7 @@ def _window_bar():
     finally:
         for o in bars: o.close()
 
+# %% ../../nbs/37_filling.folders.ipynb #b15903dc
 def _fill_one(inp, job, s, watch=None, opened=None):
     "Fill one file by the settings `s`, and write what else they ask for: the files written. `opened` is told how many pixels the picture has, once it is read"
     if job.problem: raise job.problem
@@ -222,31 +226,39 @@ def _fill_one(inp, job, s, watch=None, opened=None):
 class _Passes:
     "The network for painters in other threads: `serve` answers, in the thread that calls it, what they asked"
     def __init__(self, run, most):
-        self.run,self.most,self.asked = run,most,SimpleQueue()
+        self.run,self.most,self.asked,self.open,self.closed = run,most,SimpleQueue(),[],False
 
     def __call__(self, image, mask): # in a painter's thread
         answer = Future()
-        self.asked.put((image, mask, answer))
-        return answer.result()
+        self.open.append(answer)
+        if self.closed: answer.cancel()
+        else: self.asked.put((image, mask, answer))
+        try: return answer.result()
+        finally: self.open.remove(answer)
 
-    def wake(self, *_): self.asked.put(None) # something else has happened
+    def wake(self): self.asked.put(None) # something else has happened
 
     def serve(self):
         "Wait until something happens, and answer what was asked by then"
         waiting = [self.asked.get()]
         while not self.asked.empty() and len(waiting)<self.most: waiting.append(self.asked.get())
-        if not (waiting := [o for o in waiting if o]): return
-        images,masks,answers = zip(*waiting)
-        try: outs = self.run(torch.cat(images), torch.cat(masks))
-        except Exception as e:
-            for o in answers: o.set_exception(e)
-            return
-        parts = [[None]*len(images) if o is None else o.split([len(x) for x in images]) for o in outs]
-        for o,*part in zip(answers, *parts): o.set_result(tuple(part))
+        if waiting := [o for o in waiting if o]: self.answer(*zip(*waiting))
 
-    def refuse(self):
-        "Wait until something happens, and let nobody wait for an answer"
-        if o := self.asked.get(): o[2].cancel()
+    def close(self):
+        "Let nobody wait for an answer, now or later"
+        self.closed = True
+        for o in self.open[:]: o.cancel()
+
+# %% ../../nbs/37_filling.folders.ipynb #c010be42
+@patch
+def answer(self:_Passes, images, masks, answers):
+    "One pass for all; a fault is told to everybody who asked"
+    try: outs = self.run(torch.cat(images), torch.cat(masks))
+    except Exception as e:
+        for o in answers: o.set_exception(e)
+        return
+    parts = [[None]*len(images) if o is None else o.split([len(x) for x in images]) for o in outs]
+    for o,*part in zip(answers, *parts): o.set_result(tuple(part))
 
 # %% ../../nbs/37_filling.folders.ipynb #c0d412d4
 ROOM = 24_000_000 # pixels of the pictures that are under way
@@ -272,9 +284,10 @@ class _Team:
         self.inside[-1].add_done_callback(lambda _: know(0))
 
     def stop(self):
+        self.passes.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         while not all(o.done() for o in self.inside):
-            with suppress(KeyboardInterrupt): self.passes.refuse() # whoever waits would wait for ever
+            with suppress(KeyboardInterrupt): wait(self.inside) # it takes a moment, for a file that is being written
         self.pool.shutdown()
 
 # %% ../../nbs/37_filling.folders.ipynb #0f5d23b7
@@ -315,6 +328,7 @@ def _outcomes(jobs, s):
     with closing(_side_by_side(jobs, lambda j,opened: _outcome(painter, j, s, opened=opened), passes)) as outcomes:
         yield from _bar(outcomes, total=len(jobs), unit='picture')
 
+# %% ../../nbs/37_filling.folders.ipynb #271d688e
 def _conclude(outcomes):
     "Raise what was refused, or say what was skipped"
     refused = [o.problem for o in outcomes if o.problem]

@@ -34,6 +34,7 @@ def _levels(full):
         radius *= 2
     return res,depth
 
+# %% ../../nbs/32_filling.windows.ipynb #59949d6b
 def _holes(hole):
     "Connected holes of about one thickness: their labels on cells, bounding boxes in pixels (y0,x0,y1,x1), thickness in pixels"
     some,full = _cells(hole)
@@ -63,6 +64,7 @@ def _row(lo, hi, side, dim):
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
     return [(inside(round(m-side/2)),a,b) for m,a,b in zip(middles, ends, ends[1:])]
 
+# %% ../../nbs/32_filling.windows.ipynb #1caab85d
 Window = namedtuple('Window', 'top left side group tile', defaults=(False,)) # `tile`: does it share a sheet with others?
 
 def hole_windows(
@@ -156,8 +158,8 @@ def window_sheets(
         if ws[0].tile: tiles.setdefault(ws[0].side, []).append(ws)
     sheets = [[ws] for ws in squares.values() if not ws[0].tile]
     for side,many in tiles.items():
-        room = (size//side)**2
-        sheets += [many[i:i+room] for i in range(0, len(many), room)]
+        n = -(-len(many)//(size//side)**2)
+        sheets += [many[i::n] for i in range(n)]
     return sheets
 
 # %% ../../nbs/32_filling.windows.ipynb #a340a051
