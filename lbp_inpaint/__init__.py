@@ -18,6 +18,7 @@ Modules:
 - `lbp_inpaint.filling.explain`: The patches that a hole pixel borrowed from, and the structure that guided it.
 - `lbp_inpaint.filling.export`: A fill as a program that needs none of this package's code.
 - `lbp_inpaint.filling.folders`: One picture or ten thousand: every file that can be filled is, every one that cannot is named, and nothing that was there is lost.
+- `lbp_inpaint.filling.inpainter`: Any picture, any size, three lines: what lies under the hole is never looked at, what lies around it is never changed.
 - `lbp_inpaint.filling.painting`: A colour for every hole pixel: what the network answers in each window, put together.
 - `lbp_inpaint.filling.seams`: Where a fill touches the picture it has to agree with it: shifted to meet what is around the hole, and near the border led by how that goes on.
 - `lbp_inpaint.filling.serve`: Paint over what should go, see what comes in its place, and keep every other pixel as it was.

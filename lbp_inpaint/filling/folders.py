@@ -201,7 +201,7 @@ def _window_bar():
     bars = []
     def watch(done, total):
         if not bars and total>4: bars.append(_bar(total=total, unit='window'))
-        for o in bars: o.update(done-o.n)
+        for o in bars: o.update(done)
     try: yield watch
     finally:
         for o in bars: o.close()

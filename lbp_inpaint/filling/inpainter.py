@@ -104,9 +104,8 @@ def run(self:Inpainter,
 def paint(self:Inpainter,
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
-<<<<<<< /tmp/c2/mo
-    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at; the hole without it
-    watch=None,      # Told (windows that are answered, all of them) as they are
+    unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
+    watch=None,      # Called with (windows that were answered just now, all of them)
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
     return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown, watch)
@@ -116,19 +115,12 @@ def fill_hole(self:Inpainter,
     picture:Picture, # Its hole is painted
     hole:np.ndarray, # bool `(H,W)`, True = hole
     opaque=False,    # Make the hole opaque?
-    watch=None,      # As in `paint`
+    watch=None,      # As for `paint`
 ) -> tuple: # the picture; LBP codes of the hole's pixels, float32 `(n,)`
     "Fill a hole that was read."
     rgb,unknown = picture.see(hole)
     colours,codes = self.paint(rgb, hole, unknown, watch)
     return picture.paint(hole, colours, opaque=opaque),codes
-=======
-    unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
-    watch=None,      # Called with (windows that were answered just now, all of them)
-) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
-    "A colour and an LBP code for every hole pixel."
-    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown, watch)
->>>>>>> /tmp/c2/mt
 
 @patch
 def fill_by(self:Inpainter,
@@ -139,14 +131,8 @@ def fill_by(self:Inpainter,
 ) -> tuple: # the picture; the hole, bool `(H,W)`; LBP codes of its pixels, float32 `(n,)`
     "Fill the hole by settings that are there; raises `MaskError`, and warns where the mask looks wrong."
     hole = read_hole(mask, picture, settings)
-<<<<<<< /tmp/c2/mo
-    picture,codes = self.fill_hole(picture, hole, settings.mask_from_alpha)
+    picture,codes = self.fill_hole(picture, hole, settings.mask_from_alpha, watch)
     return picture,hole,codes
-=======
-    rgb,unknown = picture.see(hole)
-    colours,codes = self.paint(rgb, hole, unknown, watch)
-    return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
->>>>>>> /tmp/c2/mt
 
 @patch
 @takes(MaskSettings)
