@@ -28,11 +28,14 @@ Borrowed = namedtuple('Borrowed', 'box weight known')
 
 @torch.no_grad()
 def _attended(net, x, m):
-    "The LBP map and the fill of a window, and the matches of its attention: weights `(h*w,2T)`, cell numbers `(h*w,2T)`, missing cells `(h*w)`, side of the grid"
+    "LBP map and fill of a window; of its attention weights and cell numbers `(h*w,2T)`, missing cells `(h*w)`, side"
     layer = getattr(getattr(getattr(net, 'g2', None), 'unet', None), 'attention', None)
-    if not hasattr(layer, 'top_t'): raise InpaintError('These weights have no spatial attention, so there is nothing to show; use weights that have it.')
+    if not hasattr(layer, 'top_t'): raise InpaintError(
+        'These weights have no spatial attention, so there is nothing to show; use weights that have it.')
     seen,here = {},threading.get_ident()
-    hook = layer.register_forward_pre_hook(lambda _,args: seen.update(feat=args[0], mask=args[1]) if threading.get_ident()==here else None)
+    def note(_, args):
+        if threading.get_ident()==here: seen.update(feat=args[0], mask=args[1])
+    hook = layer.register_forward_pre_hook(note)
     try: lbp,fill = net(x, m)
     finally: hook.remove()
     cells = cell_mask(seen['mask'], seen['feat'].shape[2:])
@@ -42,7 +45,7 @@ def _attended(net, x, m):
 def _box(cell, n, w):
     "(x0, y0, x1, y1) in the picture of cell number `cell` of a window's `n` by `n`"
     y,x = divmod(int(cell), n)
-    return tuple(round(o) for o in (w.left+x*w.side/n, w.top+y*w.side/n, w.left+(x+1)*w.side/n, w.top+(y+1)*w.side/n))
+    return tuple(round(o+i*w.side/n) for o,i in ((w.left,x), (w.top,y), (w.left,x+1), (w.top,y+1)))
 
 # %% ../../nbs/34_filling.explain.ipynb #7672844c
 def explain_pixel(
@@ -53,22 +56,26 @@ def explain_pixel(
     y:int,           # Row of that pixel, from the top
     size:int=256,    # The networks' size, pixels
     device='cpu',    # Where the network is
-    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
-) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, a list of `Borrowed(box, weight, known)`, heaviest first; `lbp`, the window's completed map; `picture`, a drawing
-    "Which patches a hole pixel's patch was made from; raises `UsageError` where there is no hole, `InpaintError` where there is no attention."
+    unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
+) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, of `Borrowed`, heaviest first; the window's `lbp`; `picture`
+    "What a hole pixel's patch was made from; raises `UsageError` outside the hole, `InpaintError` without attention."
     height,width = hole.shape
     if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
-        f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; give column and row, from the top left, of a pixel that is filled.')
+        f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; '
+        'give column and row, from the top left, of a pixel that is filled.')
     if unknown is None: unknown = hole
     windows,groups = hole_windows(hole, size)
     near = [o for o in windows if o.group==groups[y//CELL,x//CELL]]
     w = min(near, key=lambda o: max(abs(o.top+o.side/2-y), abs(o.left+o.side/2-x)))
-    lbp,filled,weight,index,missing,n = _attended(net, *(o.to(device) for o in window_pixels(rgb, unknown, w, size)))
+    x_m = (o.to(device) for o in window_pixels(rgb, unknown, w, size))
+    lbp,filled,weight,index,missing,n = _attended(net, *x_m)
     cell = int((y-w.top)*n//w.side)*n + int((x-w.left)*n//w.side)
-    sources = [Borrowed(_box(i, n, w), float(v), not missing[i]) for v,i in zip(weight[cell], index[cell]) if v>0]
+    found = [(v,i) for v,i in zip(weight[cell], index[cell]) if v>0]
+    sources = [Borrowed(_box(i, n, w), float(v), not missing[i]) for v,i in found]
     sources.sort(key=lambda s: -s.weight)
     patch = _box(cell, n, w)
-    return Explanation(patch, sources, to_pil(lbp[0]), _drawing(rgb, unknown, w, patch, sources, to_pil(filled[0])))
+    drawn = _drawing(rgb, unknown, w, patch, sources, to_pil(filled[0]))
+    return Explanation(patch, sources, to_pil(lbp[0]), drawn)
 
 # %% ../../nbs/34_filling.explain.ipynb #182cd29f
 def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
@@ -78,11 +85,13 @@ def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
     res = Image.new('RGB', (side+180, max(side, 100*len(sources)+110)), 'white')
     res.paste(holed.resize((side,side), Image.Resampling.BICUBIC))
     draw,font = ImageDraw.Draw(res),ImageFont.load_default(14)
-    shown = [(patch,'red','the patch')] + [(s.box, 'green' if s.known else 'orange', f'{s.weight:.0%} {"known" if s.known else "missing"}') for s in sources]
+    def named(s): return (s.box, *(('green',f'{s.weight:.0%} known') if s.known else ('orange',f'{s.weight:.0%} missing')))
+    shown = [(patch,'red','the patch'), *map(named, sources)]
     for i,(box,colour,text) in reversed(list(enumerate(shown))):
         small = [o-c for o,c in zip(box, (w.left,w.top)*2)]
         draw.rectangle([o*side/w.side for o in small], outline=colour, width=3)
-        res.paste(filled.crop([round(o*filled.width/w.side) for o in small]).resize((80,80), Image.Resampling.NEAREST), (side+10, 10+100*i))
+        part = filled.crop([round(o*filled.width/w.side) for o in small])
+        res.paste(part.resize((80,80), Image.Resampling.NEAREST), (side+10, 10+100*i))
         draw.rectangle([side+9,9+100*i,side+90,90+100*i], outline=colour, width=3)
         draw.text((side+98,40+100*i), text, fill='black', font=font)
     return res
@@ -92,7 +101,8 @@ def check_map(
     net, # A network of any system
 ):
     "Raise `UsageError` where a network completes no map."
-    if not hasattr(net, 'true_lbp'): raise UsageError('These weights complete no map, so there is none to show; '
+    if not hasattr(net, 'true_lbp'): raise UsageError(
+        'These weights complete no map, so there is none to show; '
         "use weights of the paper's system or of EdgeConnect, or leave the map away.")
 
 # %% ../../nbs/34_filling.explain.ipynb #5520f05d
@@ -104,7 +114,8 @@ def completed_lbp(
 ) -> Image.Image: # Grey picture of the same size; raises `UsageError` where the network completes no map
     "The completed LBP map of a filled picture, or map of edges."
     check_map(net)
-    res,(strip,more) = np.empty(hole.shape, np.uint8),(256,1) if hasattr(net, 'guidance') else (len(rgb),0) # edges are followed through the picture
+    res = np.empty(hole.shape, np.uint8)
+    strip,more = (256,1) if hasattr(net, 'guidance') else (len(rgb),0) # edges are followed through the picture
     for i in range(0, len(rgb), strip):
         lo,hi = max(0,i-more),min(len(rgb),i+strip+more)
         x = from_uint8(torch.from_numpy(rgb[lo:hi].copy()).permute(2,0,1)[None])

@@ -48,7 +48,8 @@ def meet(
     inside,beside = (F.avg_pool2d(x, 3, 1, 1) for x in (mask,torch.where(mask.bool(), fill, 0.)))
     ring = (1-mask)*(inside>1e-6)
     apart = torch.where(ring.bool(), known-beside/inside.clamp(min=1e-6), 0.)
-    return composite((fill+spread(apart, ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach)))).clamp(-1,1), known, mask)
+    given = ring if reach is None else torch.maximum(ring, 1-_grow(1-mask, reach))
+    return composite((fill+spread(apart, given)).clamp(-1,1), known, mask)
 
 # %% ../../nbs/30_filling.seams.ipynb #776a3694
 def biharmonic(
@@ -62,7 +63,7 @@ def biharmonic(
 
 # %% ../../nbs/30_filling.seams.ipynb #158d884a
 def _differences(hole):
-    "Sparse matrix: for each pixel of `hole` `(H,W)` and beside it, the sum of its neighbours' differences to it"
+    "Sparse matrix: for each pixel of `hole` `(H,W)` and beside it, the sum of its neighbours' differences"
     (h,w),(y,x) = hole.shape,np.nonzero(ndimage.binary_dilation(hole))
     row,here,parts = np.arange(len(y)),y*w+x,[]
     for dy,dx in ((-1,0),(1,0),(0,-1),(0,1)):
@@ -73,7 +74,7 @@ def _differences(hole):
 
 # %% ../../nbs/30_filling.seams.ipynb #c7f79b1f
 def _even_means(odd):
-    "Sparse matrix that leaves pixels as they are, but for those of `odd` `(H,W)`: the mean of their neighbours on even rows and columns"
+    "Sparse matrix that makes those of `odd` `(H,W)` the mean of their neighbours on even rows and columns"
     (h,w),(y,x) = odd.shape,np.nonzero(odd)
     def beside(o, d, n): return np.where(o+d*(o%2)<n, o+d*(o%2), o-1)
     places = [beside(y, dy, h)*w+beside(x, dx, w) for dy in (-1,1) for dx in (-1,1)]
@@ -95,10 +96,12 @@ def continue_smoothly(
     values = torch.where(mask.bool(), 0., image).flatten(1).T.double().numpy()
     bending = _differences(hole)@means
     unknown = bending[:,free]
-    system = splu((unknown.T@unknown).tocsc(), permc_spec='MMD_AT_PLUS_A', diag_pivot_thresh=0., options=dict(SymmetricMode=True))
+    symmetric = dict(permc_spec='MMD_AT_PLUS_A', diag_pivot_thresh=0., options=dict(SymmetricMode=True))
+    system = splu((unknown.T@unknown).tocsc(), **symmetric)
     values[free] = system.solve(-(unknown.T@(bending@values)))
     known = values[~hole.ravel()]
-    return composite(torch.from_numpy((means@values).clip(known.min(0), known.max(0)).T.reshape(image.shape)).float(), image, mask)
+    smooth = (means@values).clip(known.min(0), known.max(0)).T.reshape(image.shape)
+    return composite(torch.from_numpy(smooth).float(), image, mask)
 
 # %% ../../nbs/30_filling.seams.ipynb #fc9c1ec2
 def blend_biharmonic(

@@ -25,7 +25,7 @@ def _cells(hole):
     return [f.reduceat(f.reduceat(hole, y, axis=0), x, axis=1) for f in (np.logical_or,np.logical_and)]
 
 def _levels(full):
-    "For each cell, how thick its hole is there: 0 up to 64 pixels from side to middle, 1 up to 128, 2 up to 256, ...; and the depth of each cell, pixels"
+    "How thick the hole is at each cell, 0 up to 64 pixels from side to middle, 1 up to 128, ...; its depth, pixels"
     if full.all(): return np.full(full.shape, 99),np.full(full.shape, full.size*CELL)
     depth = CELL*(ndimage.distance_transform_edt(np.pad(full, 1, mode='edge'))[1:-1,1:-1] + 1)
     res,radius = np.zeros(full.shape, np.int32),64
@@ -36,28 +36,31 @@ def _levels(full):
 
 # %% ../../nbs/32_filling.windows.ipynb #59949d6b
 def _holes(hole):
-    "Connected holes of about one thickness: their labels on cells, bounding boxes in pixels (y0,x0,y1,x1), thickness in pixels"
+    "Connected holes of about one thickness: labels on cells; boxes (y0,x0,y1,x1) and thickness, pixels"
     some,full = _cells(hole)
     (levels,depth),labels,boxes,thick = _levels(full),np.zeros(some.shape, np.int32),[],[]
     for level in np.unique(levels[some]):
         found,n = ndimage.label(some&(levels==level), np.ones((3,3)))
         thick += list(np.atleast_1d(ndimage.maximum(depth, found, range(1,n+1))))
         labels[found>0] = found[found>0]+len(boxes)
-        boxes += [(y.start*CELL, x.start*CELL, min(y.stop*CELL,hole.shape[0]), min(x.stop*CELL,hole.shape[1])) for y,x in ndimage.find_objects(found)]
+        for y,x in ndimage.find_objects(found):
+            ends = (min(o.stop*CELL, n) for o,n in zip((y,x), hole.shape))
+            boxes.append((y.start*CELL, x.start*CELL, *ends))
     return labels,boxes,np.minimum(thick, max(hole.shape))
 
 # %% ../../nbs/32_filling.windows.ipynb #e15ab57e
-def _shrink(side): return 2**max(0, (side//512).bit_length()-1) # the power of two by which a window is averaged in blocks before it is scaled
+def _shrink(side): # the power of two by which a window is averaged in blocks before it is scaled
+    return 2**max(0, (side//512).bit_length()-1)
 
 def _side(thickness, shape, size):
-    "Side of a window for a hole, pixels; large sides are a power of two times at most 1024, to be scaled down by that power first"
+    "Side of a window for a hole, pixels; a large one is a power of two, by which it is shrunk first, times up to 1024"
     side = int(max(size, 4*thickness)) if max(shape)>size else max(shape)
     side = min(side, max(shape))
     k = _shrink(side)
     return -(-side//k)*k
 
 def _row(lo, hi, side, dim):
-    "Windows that cover `lo..hi`: list of (first coordinate, first and last coordinate that are this window's to fill)"
+    "Windows that cover `lo..hi`: list of (first coordinate; first and last one that it is to fill)"
     n = max(1, -(-(8*(hi-lo)-4*side)//(3*side))+1)
     middles = [(lo+hi)/2] if n==1 else np.linspace(lo+side/4, hi-side/4, n)
     ends = [lo, *((a+b)/2 for a,b in zip(middles, middles[1:])), hi]
@@ -65,12 +68,12 @@ def _row(lo, hi, side, dim):
     return [(inside(round(m-side/2)),a,b) for m,a,b in zip(middles, ends, ends[1:])]
 
 # %% ../../nbs/32_filling.windows.ipynb #1caab85d
-Window = namedtuple('Window', 'top left side group tile', defaults=(False,)) # `tile`: does it share a sheet with others?
+Window = namedtuple('Window', 'top left side group tile', defaults=(False,)) # `tile`: does it share a sheet?
 
 def hole_windows(
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
-) -> tuple: # list of `Window` (top, left, side, group), and the group of each cell's hole, int `(ceil(H/8),ceil(W/8))`
+) -> tuple: # list of `Window`, and the group of each cell's hole, int `(ceil(H/8),ceil(W/8))`
     "Square windows in which every hole pixel is seen with what surrounds it."
     labels,boxes,thick = _holes(hole)
     group,windows = np.zeros(len(boxes)+1, np.int32),[]
@@ -81,11 +84,12 @@ def hole_windows(
         g,side,(y0,x0,y1,x1) = group.max()+1,sides[i],boxes[i]
         group[i+1] = g
         rows,cols = _row(y0, y1, side, hole.shape[0]),_row(x0, x1, side, hole.shape[1])
-        windows += dict.fromkeys(Window(top, left, side, g) for top,a,b in rows for left,c,d in cols if _any(labels, i+1, a, b, c, d))
+        parts = ((top,left) for top,a,b in rows for left,c,d in cols if _any(labels, i+1, a, b, c, d))
+        windows += dict.fromkeys(Window(*o, side, g) for o in parts)
         if len(rows)*len(cols)==1:
             (t,*_),(l,*_) = rows[0],cols[0]
-            share = (corner[:,0]>=t)&(corner[:,1]>=l)&(corner[:,2]<=t+side)&(corner[:,3]<=l+side)&(np.array(sides)*1.5>=side)&(group[1:]==0)
-            group[1:][share] = g
+            inside = (corner[:,:2]>=(t,l)).all(1)&(corner[:,2:]<=(t+side,l+side)).all(1)
+            group[1:][inside&(np.array(sides)*1.5>=side)&(group[1:]==0)] = g
     return windows,group[labels]
 
 def _any(labels, label, y0, y1, x0, x1):
@@ -111,7 +115,8 @@ def masked_resize(
     "Scale a picture with a hole; known pixels of the result come from known pixels alone."
     if image.shape[2:]==tuple(size): return torch.where(mask.bool(), 0., image), mask
     known = 1-mask
-    image,known = (F.interpolate(o, size, mode='bilinear', antialias=True) for o in (torch.where(mask.bool(), 0., image), known))
+    def scaled(o): return F.interpolate(o, size, mode='bilinear', antialias=True)
+    image,known = scaled(torch.where(mask.bool(), 0., image)),scaled(known)
     return image/known.clamp(min=1e-6), (known<1-1e-6).float()
 
 # %% ../../nbs/32_filling.windows.ipynb #7f4d70ac
@@ -218,5 +223,6 @@ class HolePixels:
         sub = self.hole[y0:y1,x0:x1]
         y,x = np.nonzero(sub)
         counts = np.count_nonzero(sub, axis=1)
-        first = self.start[y0:y1] + np.count_nonzero(self.hole[y0:y1,:x0], axis=1) - (np.cumsum(counts)-counts)
+        before = np.count_nonzero(self.hole[y0:y1,:x0], axis=1)
+        first = self.start[y0:y1]+before-(np.cumsum(counts)-counts)
         return np.repeat(first, counts)+np.arange(len(y)), y+y0, x+x0
