@@ -28,7 +28,7 @@ Borrowed = namedtuple('Borrowed', 'box weight known')
 
 @torch.no_grad()
 def _attended(net, x, m):
-    "LBP map and fill of a window; of its attention weights and cell numbers `(h*w,2T)`, missing cells `(h*w)`, side"
+    "LBP map and fill of a window; its attention's weights, cell numbers `(h*w,2T)`, missing cells, side"
     layer = getattr(getattr(getattr(net, 'g2', None), 'unet', None), 'attention', None)
     if not hasattr(layer, 'top_t'): raise InpaintError(
         'These weights have no spatial attention, so there is nothing to show; use weights that have it.')
@@ -57,8 +57,8 @@ def explain_pixel(
     size:int=256,    # The networks' size, pixels
     device='cpu',    # Where the network is
     unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
-) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, of `Borrowed`, heaviest first; the window's `lbp`; `picture`
-    "What a hole pixel's patch was made from; raises `UsageError` outside the hole, `InpaintError` without attention."
+) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, `Borrowed`, heaviest first; `lbp` of the window; `picture`
+    "Which patches made a hole pixel's; raises `UsageError` outside the hole, `InpaintError` without attention."
     height,width = hole.shape
     if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
         f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; '
@@ -85,7 +85,7 @@ def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
     res = Image.new('RGB', (side+180, max(side, 100*len(sources)+110)), 'white')
     res.paste(holed.resize((side,side), Image.Resampling.BICUBIC))
     draw,font = ImageDraw.Draw(res),ImageFont.load_default(14)
-    def named(s): return (s.box, *(('green',f'{s.weight:.0%} known') if s.known else ('orange',f'{s.weight:.0%} missing')))
+    def named(s): return s.box, 'green' if s.known else 'orange', f'{s.weight:.0%} {"known" if s.known else "missing"}'
     shown = [(patch,'red','the patch'), *map(named, sources)]
     for i,(box,colour,text) in reversed(list(enumerate(shown))):
         small = [o-c for o,c in zip(box, (w.left,w.top)*2)]
@@ -115,7 +115,7 @@ def completed_lbp(
     "The completed LBP map of a filled picture, or map of edges."
     check_map(net)
     res = np.empty(hole.shape, np.uint8)
-    strip,more = (256,1) if hasattr(net, 'guidance') else (len(rgb),0) # edges are followed through the picture
+    strip,more = (256,1) if hasattr(net, 'guidance') else (len(rgb),0) # edges are followed far
     for i in range(0, len(rgb), strip):
         lo,hi = max(0,i-more),min(len(rgb),i+strip+more)
         x = from_uint8(torch.from_numpy(rgb[lo:hi].copy()).permute(2,0,1)[None])

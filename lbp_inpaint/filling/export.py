@@ -28,12 +28,14 @@ def record_graph(
     net,          # Network on the CPU: (picture, mask) -> (LBP map, picture)
     size:int=256, # Side of the pictures, pixels
 ) -> torch.export.ExportedProgram: # (`(B,3,size,size)`, `(B,1,size,size)`) -> (map, picture), for any B
-    "A network as a graph that needs no code of this package; raises `InpaintError` where it computes outside torch."
-    batch,two = torch.export.Dim('batch'),torch.zeros(2,3,size,size)
-    try: return torch.export.export(net, (two, _square(size).expand(2,-1,-1,-1)), dynamic_shapes=({0:batch},{0:batch}))
-    except (RuntimeError, ValueError) as e: raise InpaintError(
-        f'This network cannot be recorded as a graph ({(str(e).splitlines() or [""])[0].rstrip(".")}); parts that compute '
-        'outside torch, such as the guidances canny and rtv, have no program, so export a network without them.') from e
+    "A network as a graph that needs none of this package; raises `InpaintError` where it leaves torch."
+    some = {0:torch.export.Dim('batch')}
+    two = torch.zeros(2,3,size,size),_square(size).expand(2,-1,-1,-1)
+    try: return torch.export.export(net, two, dynamic_shapes=(some,some))
+    except (RuntimeError, ValueError) as e:
+        why = (str(e).splitlines() or [''])[0].rstrip('.')
+        raise InpaintError(f'This network cannot be recorded as a graph ({why}); parts that compute outside torch, '
+            'such as the guidances canny and rtv, have no program, so export a network without them.') from e
 
 # %% ../../nbs/35_filling.export.ipynb #b6bf0742
 def _trials(size):
@@ -59,20 +61,23 @@ def check_program(
         slack = torch.where(hole.mean((1,2,3), keepdim=True)>.5, 10., 1.)
         off = max(((a-b).abs()/slack).max().item() for a,b in zip((lbp,fill), net(x, hole)))
         if not off<=tol: raise InpaintError(
-            f'The exported program differs from the network by {off:.2g}, and {tol:g} is allowed; nothing was written.')
+            f'The exported program differs from the network by {off:.2g}, {tol:g} is allowed; nothing was written.')
         if not torch.equal(fill*(1-hole), x*(1-hole)): raise InpaintError(
             'The exported program changes known pixels; nothing was written.')
 
 # %% ../../nbs/35_filling.export.ipynb #b6bf0745
 _NOTE = """Fills holes in pictures of {0}x{0} pixels, any number at once.
-In: image float32 (batch,3,{0},{0}), RGB, level/127.5-1, what is under the hole is ignored; mask float32 (batch,1,{0},{0}), 1 = hole, 0 = known.
-Out: lbp float32 (batch,1,{0},{0}), completed local binary patterns, code/127.5-1; fill float32 (batch,3,{0},{0}), RGB, level/127.5-1, known pixels unchanged."""
+In: image float32 (batch,3,{0},{0}), RGB, level/127.5-1, what is under the hole is ignored;
+mask float32 (batch,1,{0},{0}), 1 = hole, 0 = known.
+Out: lbp float32 (batch,1,{0},{0}), completed local binary patterns, code/127.5-1;
+fill float32 (batch,3,{0},{0}), RGB, level/127.5-1, known pixels unchanged."""
 
 def _need(*packages):
     "Raise `InpaintError` for packages that are not installed"
     missing = [o for o in packages if find_spec(o) is None]
     if missing: raise InpaintError(
-        f"Writing ONNX needs {' and '.join(missing)}, not installed here; install with: pip install 'lbp-inpaint[onnx]'.")
+        f"Writing ONNX needs {' and '.join(missing)}, not installed here; "
+        "install with: pip install 'lbp-inpaint[onnx]'.")
 
 def to_onnx(
     graph,    # From `record_graph`
@@ -80,7 +85,8 @@ def to_onnx(
 ) -> bytes: # An ONNX model with the inputs `image`, `mask` and the outputs `lbp`, `fill`
     "A graph in ONNX's words; raises `InpaintError` where the packages for that are missing."
     _need('onnx', 'onnxscript')
-    model = torch.onnx.export(graph, input_names=['image','mask'], output_names=['lbp','fill'], verbose=False).model_proto
+    names = dict(input_names=['image','mask'], output_names=['lbp','fill'])
+    model = torch.onnx.export(graph, **names, verbose=False).model_proto
     for o in (model.graph, *model.graph.node, *model.functions): del o.metadata_props[:]
     del model.graph.value_info[:] # of what is in between
     for o in (*model.graph.input, *model.graph.output): o.type.tensor_type.shape.dim[0].dim_param = 'batch'
@@ -106,7 +112,8 @@ def _as_pt2(graph, net, size, tol):
 def _as_onnx(graph, net, size, tol):
     model = to_onnx(graph, size)
     run = onnx_program(model)
-    if run is None: warnings.warn("ONNX Runtime is not installed, so only the graph was compared with the network, "
+    if run is None: warnings.warn(
+        "ONNX Runtime is not installed, so only the graph was compared with the network, "
         "not the file; install it with: pip install 'lbp-inpaint[onnx]'.", stacklevel=4)
     check_program(run or graph.module(), net, size, tol)
     return model
@@ -121,9 +128,10 @@ def export_net(
     size:int=256, # Side of the pictures it will fill, pixels
     tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
-    "Write (picture `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map, picture) for other programs; raises `UsageError` for another ending, `InpaintError` where the file does not equal the network."
+    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file does not equal it."
     write = PROGRAMS.get(Path(path).suffix.lower())
     if write is None: raise UsageError(
-        f'The name {path} ends in neither .onnx (for ONNX Runtime) nor .pt2 (for torch.export.load); give it one of these endings.')
+        f'The name {path} ends in neither .onnx (for ONNX Runtime) nor .pt2 (for torch.export.load); '
+        'give it one of these endings.')
     if write is _as_onnx: _need('onnx', 'onnxscript') # before a graph is recorded
     write_file(path, write(record_graph(net, size), net, size, tol))

@@ -29,13 +29,14 @@ from .explain import *
 from .inpainter import *
 
 # %% ../../nbs/37_filling.folders.ipynb #40611c6d
-ENDINGS = ('.png','.jpg','.jpeg','.jpe','.jfif','.mpo','.webp','.bmp','.dib','.tif','.tiff','.gif','.apng','.avif','.heic','.heif','.hif','.jxl','.jp2','.j2k','.jpx','.tga','.psd',
-    '.ppm','.pgm','.pbm','.pnm')
+ENDINGS = ('.png','.jpg','.jpeg','.jpe','.jfif','.mpo','.webp','.bmp','.dib','.tif','.tiff','.gif','.apng','.avif',
+    '.heic','.heif','.hif','.jxl','.jp2','.j2k','.jpx','.tga','.psd','.ppm','.pgm','.pbm','.pnm')
 RAW_ENDINGS = '.dng','.cr2','.cr3','.nef','.arw','.orf','.rw2','.raf','.pef','.srw'
 
 def _pictures(folder, recursive, *without):
     "Paths of pictures, sorted, but for those in the folders `without`"
-    found = sorted(o for o in (folder.rglob('*') if recursive else folder.iterdir()) if o.suffix.lower() in ENDINGS+RAW_ENDINGS and o.is_file() and not o.name.startswith('.'))
+    def is_one(o): return o.suffix.lower() in ENDINGS+RAW_ENDINGS and o.is_file() and not o.name.startswith('.')
+    found = sorted(filter(is_one, folder.rglob('*') if recursive else folder.iterdir()))
     found = [o for o in found if not any(w in o.resolve().parents for w in without)]
     developed = {o.with_suffix('') for o in found if o.suffix.lower() in ENDINGS}
     return [o for o in found if o.suffix.lower() in ENDINGS or o.with_suffix('') not in developed]
@@ -44,8 +45,10 @@ def _pictures(folder, recursive, *without):
 _MARK = re.compile(r'^mask[_\- ]|[_\- .]mask[_\- ]?\d*$') # as in mask_x, x-mask, x_mask001
 
 def _exactly(name): return name.as_posix()
-def _plainly(name): return unicodedata.normalize('NFC', name.as_posix()).casefold() # in one case and one spelling
-def _unmarked(name): return _plainly(name.parent/_MARK.sub('', _plainly(Path(name.name)))) # without what marks a mask
+def _plainly(name): # in one case and one spelling
+    return unicodedata.normalize('NFC', name.as_posix()).casefold()
+def _unmarked(name): # without what marks a mask
+    return _plainly(name.parent/_MARK.sub('', _plainly(Path(name.name))))
 
 # %% ../../nbs/37_filling.folders.ipynb #8eaa9f0c
 class _Masks:
@@ -70,18 +73,20 @@ class _Masks:
 
 # %% ../../nbs/37_filling.folders.ipynb #9c5f7db6
 def _mask_for(masks, name):
-    "The mask of the picture `name`, a path within its folder; raises `MaskError` where there is none, or more than one"
+    "The mask of the picture `name`, a path within its folder; raises `MaskError` where there is not one"
     stem = name.with_suffix('')
     for key,found in masks.ways:
         if not (o := found.get(key(stem))): continue
-        if len(o)>1: raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {" and ".join(m.name for m in o)}; keep one.')
+        if len(o)>1: raise MaskError(
+            f'The folder {masks.folder} has {len(o)} masks for {name}, {" and ".join(m.name for m in o)}; keep one.')
         return o[0]
     near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
-    advice = f'the nearest names are {" and ".join(near)}' if near else f'give it the name of its picture, as {masks.folder/stem}.png'
+    advice = f'give it the name of its picture, as {masks.folder/stem}.png'
+    if near: advice = f'the nearest names are {" and ".join(near)}'
     raise MaskError(f'The folder {masks.folder} has no mask for {name}; {advice}.')
 
 # %% ../../nbs/37_filling.folders.ipynb #c8c23710
-Job = namedtuple('Job', 'picture mask result problem', defaults=(None,)) # `problem`: an `InpaintError` that is known before
+Job = namedtuple('Job', 'picture mask result problem', defaults=(None,)) # `problem`: known before
 
 def _ending(picture): return '.tif' if picture.suffix.lower() in ('.tif','.tiff') else '.png'
 
@@ -97,7 +102,8 @@ def _another_name(name, taken):
     res = name
     while res==name or res in taken: res = res.with_name(res.name+_ending(name))
     taken.add(res)
-    warnings.warn(f'{name} is not the only picture called {name.stem}, so that its result is {res.name}.', stacklevel=6)
+    warnings.warn(
+        f'{name} is not the only picture called {name.stem}, so that its result is {res.name}.', stacklevel=6)
     return res
 
 def _without_results(files):
@@ -115,11 +121,15 @@ def pair_files(
     "Which mask and which result belong to which picture."
     folder = str(out).endswith(('/',os.sep))
     picture,mask,out = Path(picture),Path(mask),Path(out)
-    if not picture.is_dir(): return [Job(picture, mask, out/picture.with_suffix(_ending(picture)).name if folder or out.is_dir() else out)]
+    if not picture.is_dir():
+        if folder or out.is_dir(): out = out/picture.with_suffix(_ending(picture)).name
+        return [Job(picture, mask, out)]
     same = {o.resolve() for o in (out,mask)}-{picture.resolve()}
     files = _pictures(picture, recursive, *same)
     if out.resolve()==picture.resolve(): files = _without_results(files)
-    if not files: raise PictureError(f'The folder {picture} holds no pictures; give one with {", ".join(ENDINGS[:7])} or the like{"" if recursive else ", or look deeper with --recursive"}.')
+    deeper = '' if recursive else ', or look deeper with --recursive'
+    if not files: raise PictureError(
+        f'The folder {picture} holds no pictures; give one with {", ".join(ENDINGS[:7])} or the like{deeper}.')
     masks = _Masks(mask, recursive, picture) if mask.is_dir() else None
     if masks and masks.same: files = _without_masks(files, masks)
     names = [o.relative_to(picture) for o in files]
@@ -132,7 +142,8 @@ def _without_masks(files, masks):
 
 def _job(picture, name, masks, result):
     "A job; what is known to be impossible is told when its turn comes"
-    if picture.suffix.lower() in RAW_ENDINGS: return Job(picture, None, result, PictureError(f'{picture} is a raw file of a camera, which cannot be read; develop it to TIFF or PNG.'))
+    if picture.suffix.lower() in RAW_ENDINGS: return Job(picture, None, result, PictureError(
+        f'{picture} is a raw file of a camera, which cannot be read; develop it to TIFF or PNG.'))
     try: return Job(picture, _mask_for(masks, name) if isinstance(masks, _Masks) else masks, result)
     except MaskError as e: return Job(picture, None, result, e)
 
@@ -145,26 +156,30 @@ def _is_there(path):
 def _same_file(path): return path.stat().st_dev,path.stat().st_ino
 
 def _check_results(jobs, s, alone, more=()):
-    "Raise `PictureError` for a result that cannot be written, would replace an input, or, alone, is there already"
+    "Raise `PictureError` for a result that cannot be written, is an input, or, alone, is there already"
     inputs = {Path(o).resolve() for j in jobs for o in (j.picture,j.mask) if isinstance(o, (str,os.PathLike))}
     files = {_same_file(o) for o in inputs if _is_there(o)}
     for o in [Path(o) for o in [*(j.result for j in jobs), *more] if isinstance(o, (str,os.PathLike))]:
         output_format(o)
         there = o.exists() if alone else _is_there(o)
-        if o.resolve() in inputs or there and _same_file(o) in files: raise PictureError(f'The output {o} is an input itself; give another name.')
-        if alone and there and not (s.overwrite or s.skip_existing): raise PictureError(f'The output {o} is there already; give another name, or replace it with --overwrite.')
+        if o.resolve() in inputs or there and _same_file(o) in files: raise PictureError(
+            f'The output {o} is an input itself; give another name.')
+        if alone and there and not (s.overwrite or s.skip_existing): raise PictureError(
+            f'The output {o} is there already; give another name, or replace it with --overwrite.')
 
 # %% ../../nbs/37_filling.folders.ipynb #ebc9b802
 @contextmanager
 def _path_errors():
-    "Names too long, folders that may not be entered, links in a circle: one sentence for all that a path can be"
+    "Names too long, folders that may not be entered, links in a circle: one sentence for all"
     try: yield
-    except OSError as e: raise PictureError(f'{e.filename} cannot be used ({e.strerror}); give another name or change its permissions.') from None
+    except OSError as e: raise PictureError(
+        f'{e.filename} cannot be used ({e.strerror}); give another name or change its permissions.') from None
 
 def _point(text):
     "(x, y) of 'X,Y'"
     found = re.fullmatch(r'\s*(\d{1,9})\s*,\s*(\d{1,9})\s*', text)
-    if not found: raise UsageError(f'--attention {text} is no pixel; give column and row as in --attention 120,80.')
+    if not found: raise UsageError(
+        f'--attention {text} is no pixel; give column and row as in --attention 120,80.')
     return tuple(map(int, found.groups()))
 
 def attention_name(
@@ -178,7 +193,8 @@ def _opened(source, megapixels):
     "A pipe as an open file in memory; anything else as it is"
     if not isinstance(source, (str,os.PathLike)): return source
     mode = Path(source).stat().st_mode if _is_there(Path(source)) else 0
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode): raise PictureError(f'{source} is a device, not a picture; give a file or a pipe.')
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode): raise PictureError(
+        f'{source} is a device, not a picture; give a file or a pipe.')
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)): return source
     with _path_errors(), open(source, 'rb') as f: return read_pipe(f, megapixels)
 
@@ -189,11 +205,13 @@ def read_pipe(
     "All that a pipe gives; raises `PictureError` where it does not end."
     most = int(min(megapixels, 1e6)*16e6)+(1<<26)
     data = f.read(most+1)
-    if len(data)>most: raise PictureError(f'The input gives more than {most} bytes; raise the limit with --max-megapixels if you trust it.')
+    if len(data)>most: raise PictureError(
+        f'The input gives more than {most} bytes; raise the limit with --max-megapixels if you trust it.')
     return io.BytesIO(data)
 
 # %% ../../nbs/37_filling.folders.ipynb #e693a00e
-def _bar(items=None, **kwargs): return tqdm(items, disable=None, file=sys.stderr, leave=False, **kwargs) # only on a terminal
+def _bar(items=None, **kwargs): # only on a terminal
+    return tqdm(items, disable=None, file=sys.stderr, leave=False, **kwargs)
 
 @contextmanager
 def _window_bar():
@@ -208,7 +226,7 @@ def _window_bar():
 
 # %% ../../nbs/37_filling.folders.ipynb #b15903dc
 def _fill_one(inp, job, s, watch=None, opened=None):
-    "Fill one file by the settings `s`, and write what else they ask for: the files written. `opened` is told how many pixels the picture has, once it is read"
+    "Fill one file by the settings `s`: the files written. `opened` is told how many pixels were read"
     if job.problem: raise job.problem
     if s.lbp: check_map(inp.net)
     pic = Picture(_opened(job.picture, s.max_megapixels), s.max_megapixels)
@@ -271,10 +289,12 @@ class _Team:
     "`work(job, opened)` for many jobs side by side, whose network passes are those of `passes`"
     def __init__(self, work, passes, size):
         self.work,self.passes,self.size,self.inside,self.pixels = work,passes,size,deque(),{}
-        self.pool = ThreadPoolExecutor(size, 'lbp-inpaint painter', torch.set_num_threads, (1,)) # torch's threads are for the network
+        # torch's threads are for the network
+        self.pool = ThreadPoolExecutor(size, 'lbp-inpaint painter', torch.set_num_threads, (1,))
 
     def has_room(self): # for one more
-        return len(self.inside)<self.size and None not in self.pixels.values() and sum(self.pixels.values())<=ROOM
+        pixels = self.pixels.values()
+        return len(self.inside)<self.size and None not in pixels and sum(pixels)<=ROOM
 
     def start(self, job):
         key = object()
@@ -287,7 +307,7 @@ class _Team:
         self.passes.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         while not all(o.done() for o in self.inside):
-            with suppress(KeyboardInterrupt): wait(self.inside) # it takes a moment, for a file that is being written
+            with suppress(KeyboardInterrupt): wait(self.inside) # not long, for a file that is being written
         self.pool.shutdown()
 
 # %% ../../nbs/37_filling.folders.ipynb #0f5d23b7
@@ -304,7 +324,8 @@ def _side_by_side(jobs, work, passes):
         torch.set_num_threads(threads)
 
 # %% ../../nbs/37_filling.folders.ipynb #b2c31f13
-Outcome = namedtuple('Outcome', 'picture mask written status problem', defaults=(None,)) # `written`: paths; `status`: filled, skipped or refused; `problem`: an `InpaintError`
+# `written`: paths; `status`: filled, skipped or refused; `problem`: an `InpaintError`
+Outcome = namedtuple('Outcome', 'picture mask written status problem', defaults=(None,))
 
 def _is_done(job, s): return not s.overwrite and isinstance(job.result, Path) and _is_there(job.result)
 
@@ -325,7 +346,8 @@ def _outcomes(jobs, s):
     passes = _Passes(inp.run, inp.batch)
     painter = Inpainter(inp.net, inp.device, inp.precision, inp.detail)
     painter.run = passes
-    with closing(_side_by_side(jobs, lambda j,opened: _outcome(painter, j, s, opened=opened), passes)) as outcomes:
+    def work(job, opened): return _outcome(painter, job, s, opened=opened)
+    with closing(_side_by_side(jobs, work, passes)) as outcomes:
         yield from _bar(outcomes, total=len(jobs), unit='picture')
 
 # %% ../../nbs/37_filling.folders.ipynb #271d688e
@@ -335,20 +357,27 @@ def _conclude(outcomes):
     filled,skipped = (sum(o.status==k for o in outcomes) for k in ('filled','skipped'))
     if refused and len(outcomes)==1: raise refused[0]
     counts = f'{filled} filled' + (f', {skipped} skipped' if skipped else '')
-    if refused: raise PictureError(f'{counts}, {len(refused)} refused:\n' + '\n'.join(f'  {o}' for o in refused))
-    if skipped: warnings.warn(f'{counts}, since their results are there already; replace them with --overwrite.', stacklevel=3)
+    if refused: raise PictureError('\n'.join([f'{counts}, {len(refused)} refused:', *(f'  {o}' for o in refused)]))
+    if skipped: warnings.warn(
+        f'{counts}, since their results are there already; replace them with --overwrite.', stacklevel=3)
 
 # %% ../../nbs/37_filling.folders.ipynb #4df3a8cb
-def _more_results(job, s): return ([Path(s.lbp)] if s.lbp else []) + ([attention_name(job.result)] if s.attention else []) # beside the filled picture
+def _more_results(job, s): # beside the filled picture
+    return ([Path(s.lbp)] if s.lbp else []) + ([attention_name(job.result)] if s.attention else [])
 
 def _check_call(picture, mask, out, s):
     "Raise `UsageError` for what cannot be wanted together"
     if s.attention: _point(s.attention)
-    if s.overwrite and s.skip_existing: raise UsageError('overwrite and skip_existing both say what to do about results that are there, and both came; choose one.')
-    if (s.lbp or s.attention) and is_folder(picture): raise UsageError('--lbp and --attention are for one picture; give a picture instead of a folder.')
-    if s.attention and hasattr(out, 'write'): raise UsageError('--attention writes a file beside the output, which is none; give an output file.')
-    if is_folder(picture) and (hasattr(out, 'write') or Path(out).suffix.lower() in ENDINGS and not Path(out).is_dir()): raise UsageError(
-        f'A folder of pictures came, but the output {"is no folder" if hasattr(out, "write") else f"{out} is called like a picture"}; give a folder such as filled.')
+    if s.overwrite and s.skip_existing: raise UsageError(
+        'overwrite and skip_existing both say what to do about results that are there, and both came; choose one.')
+    stream,many = hasattr(out, 'write'),is_folder(picture)
+    if (s.lbp or s.attention) and many: raise UsageError(
+        '--lbp and --attention are for one picture; give a picture instead of a folder.')
+    if s.attention and stream: raise UsageError(
+        '--attention writes a file beside the output, which is none; give an output file.')
+    if many and (stream or Path(out).suffix.lower() in ENDINGS and not Path(out).is_dir()):
+        what = 'is no folder' if stream else f'{out} is called like a picture'
+        raise UsageError(f'A folder of pictures came, but the output {what}; give a folder such as filled.')
 
 def is_folder(source): return isinstance(source, (str,os.PathLike)) and Path(source).is_dir()
 
@@ -359,7 +388,8 @@ def _jobs(picture, mask, out, s):
     else: jobs = pair_files(picture, mask, out, s.recursive)
     more = _more_results(jobs[0], s)
     files = [o for o in [*more,jobs[0].result] if isinstance(o, Path)]
-    if len({o.resolve() for o in files})<len(files): raise PictureError(f'The output {s.lbp} is named twice; give each its own name.')
+    if len({o.resolve() for o in files})<len(files): raise PictureError(
+        f'The output {s.lbp} is named twice; give each its own name.')
     _check_results(jobs, s, not is_folder(picture), more)
     return jobs
 
@@ -368,7 +398,7 @@ def _jobs(picture, mask, out, s):
 def fill(
     picture, # Picture, folder of pictures, or open binary file
     mask,    # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
-    out=None, # File to write, folder, or open binary file; filled.png, or for a folder the folder filled, without it
+    out=None, # File to write, folder, or open binary file; filled.png, or for a folder filled, without it
     tell:callable=None, # Called with each `Outcome` as soon as it is there
     **kwargs
 ) -> list: # paths written; raises `InpaintError` after everything that could be filled has been

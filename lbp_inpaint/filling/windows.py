@@ -53,7 +53,7 @@ def _shrink(side): # the power of two by which a window is averaged in blocks be
     return 2**max(0, (side//512).bit_length()-1)
 
 def _side(thickness, shape, size):
-    "Side of a window for a hole, pixels; a large one is a power of two, by which it is shrunk first, times up to 1024"
+    "Side of a window for a hole, pixels; a large one is a power of two, its first shrinking, times up to 1024"
     side = int(max(size, 4*thickness)) if max(shape)>size else max(shape)
     side = min(side, max(shape))
     k = _shrink(side)
