@@ -344,8 +344,9 @@ def rates(inp):
     _,_,x,m = case('strokes')
     for nf in (inp.net.config['nf'],16):
         net = build_net(**{**inp.net.config, 'nf':nf}).eval()
-        with torch.no_grad(): took = seconds(lambda: net(x, m), 5)
-        yield dict(what=f'passes a second, width {nf}', rate=1/took, wanted='50', note=f'{torch.get_num_threads()} threads, by the clock')
+        with torch.no_grad(): took,cpu = seconds(lambda: net(x, m), 5),cpu_ms(dict(net=lambda: net(x, m)))['net']
+        note = f'{torch.get_num_threads()} threads, by the clock'
+        yield dict(what=f'passes a second, width {nf}', ms=cpu, rate=1/took, wanted='50', note=note)
 
 def whole(inp):
     "Rows: a whole fill beside its networks, plain and with detail"

@@ -57,8 +57,8 @@ def explain_pixel(
     size:int=256,    # The networks' size, pixels
     device='cpu',    # Where the network is
     unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
-) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, `Borrowed`, heaviest first; `lbp` of the window; `picture`
-    "Which patches made a hole pixel's; raises `UsageError` outside the hole, `InpaintError` without attention."
+) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, heaviest first; `lbp` of the window; `picture`
+    "Which patches made it; raises `UsageError` outside the hole, `InpaintError` without attention."
     height,width = hole.shape
     if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
         f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; '
@@ -85,7 +85,9 @@ def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
     res = Image.new('RGB', (side+180, max(side, 100*len(sources)+110)), 'white')
     res.paste(holed.resize((side,side), Image.Resampling.BICUBIC))
     draw,font = ImageDraw.Draw(res),ImageFont.load_default(14)
-    def named(s): return s.box, 'green' if s.known else 'orange', f'{s.weight:.0%} {"known" if s.known else "missing"}'
+    def named(s):
+        colour,what = ('green','known') if s.known else ('orange','missing')
+        return s.box, colour, f'{s.weight:.0%} {what}'
     shown = [(patch,'red','the patch'), *map(named, sources)]
     for i,(box,colour,text) in reversed(list(enumerate(shown))):
         small = [o-c for o,c in zip(box, (w.left,w.top)*2)]

@@ -29,13 +29,14 @@ from .explain import *
 from .inpainter import *
 
 # %% ../../nbs/37_filling.folders.ipynb #40611c6d
-ENDINGS = ('.png','.jpg','.jpeg','.jpe','.jfif','.mpo','.webp','.bmp','.dib','.tif','.tiff','.gif','.apng','.avif',
-    '.heic','.heif','.hif','.jxl','.jp2','.j2k','.jpx','.tga','.psd','.ppm','.pgm','.pbm','.pnm')
+ENDINGS = ('.png','.jpg','.jpeg','.jpe','.jfif','.mpo','.webp','.bmp','.dib','.tif','.tiff','.gif','.apng',
+    '.avif','.heic','.heif','.hif','.jxl','.jp2','.j2k','.jpx','.tga','.psd','.ppm','.pgm','.pbm','.pnm')
 RAW_ENDINGS = '.dng','.cr2','.cr3','.nef','.arw','.orf','.rw2','.raf','.pef','.srw'
 
 def _pictures(folder, recursive, *without):
     "Paths of pictures, sorted, but for those in the folders `without`"
-    def is_one(o): return o.suffix.lower() in ENDINGS+RAW_ENDINGS and o.is_file() and not o.name.startswith('.')
+    every = ENDINGS+RAW_ENDINGS
+    def is_one(o): return o.suffix.lower() in every and o.is_file() and not o.name.startswith('.')
     found = sorted(filter(is_one, folder.rglob('*') if recursive else folder.iterdir()))
     found = [o for o in found if not any(w in o.resolve().parents for w in without)]
     developed = {o.with_suffix('') for o in found if o.suffix.lower() in ENDINGS}
@@ -77,8 +78,8 @@ def _mask_for(masks, name):
     stem = name.with_suffix('')
     for key,found in masks.ways:
         if not (o := found.get(key(stem))): continue
-        if len(o)>1: raise MaskError(
-            f'The folder {masks.folder} has {len(o)} masks for {name}, {" and ".join(m.name for m in o)}; keep one.')
+        names = ' and '.join(m.name for m in o)
+        if len(o)>1: raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {names}; keep one.')
         return o[0]
     near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
     advice = f'give it the name of its picture, as {masks.folder/stem}.png'
@@ -357,7 +358,8 @@ def _conclude(outcomes):
     filled,skipped = (sum(o.status==k for o in outcomes) for k in ('filled','skipped'))
     if refused and len(outcomes)==1: raise refused[0]
     counts = f'{filled} filled' + (f', {skipped} skipped' if skipped else '')
-    if refused: raise PictureError('\n'.join([f'{counts}, {len(refused)} refused:', *(f'  {o}' for o in refused)]))
+    lines = [f'{counts}, {len(refused)} refused:', *(f'  {o}' for o in refused)]
+    if refused: raise PictureError('\n'.join(lines))
     if skipped: warnings.warn(
         f'{counts}, since their results are there already; replace them with --overwrite.', stacklevel=3)
 

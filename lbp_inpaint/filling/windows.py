@@ -25,7 +25,7 @@ def _cells(hole):
     return [f.reduceat(f.reduceat(hole, y, axis=0), x, axis=1) for f in (np.logical_or,np.logical_and)]
 
 def _levels(full):
-    "How thick the hole is at each cell, 0 up to 64 pixels from side to middle, 1 up to 128, ...; its depth, pixels"
+    "How thick the hole is at each cell (0 up to 64 pixels from side to middle, 1 up to 128, ...), pixels"
     if full.all(): return np.full(full.shape, 99),np.full(full.shape, full.size*CELL)
     depth = CELL*(ndimage.distance_transform_edt(np.pad(full, 1, mode='edge'))[1:-1,1:-1] + 1)
     res,radius = np.zeros(full.shape, np.int32),64
@@ -53,7 +53,7 @@ def _shrink(side): # the power of two by which a window is averaged in blocks be
     return 2**max(0, (side//512).bit_length()-1)
 
 def _side(thickness, shape, size):
-    "Side of a window for a hole, pixels; a large one is a power of two, its first shrinking, times up to 1024"
+    "Side of a window for a hole, pixels; a large one is a power of two times at most 1024"
     side = int(max(size, 4*thickness)) if max(shape)>size else max(shape)
     side = min(side, max(shape))
     k = _shrink(side)
