@@ -9,13 +9,13 @@ __all__ = ['Method', 'find_method', 'classical', 'find_methods', 'FilledPictures
            'evaluate_files', 'evaluate']
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #50f815dc
-import importlib.util, json, platform, time, warnings
+import importlib.util, json, platform, sys, time, warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 import pandas as pd, torch
-from fastprogress.fastprogress import progress_bar
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 import lbp_inpaint
 from ..errors import *
 from ..settings import *
@@ -169,7 +169,7 @@ def _all_scores(file, conditions, methods, buckets, numbers, **kwargs):
         for m,h,todo in jobs if todo for row in method_scores(m, buckets[h], todo, **kwargs))
     try:
         with open(file, 'a', encoding='utf8') as f:
-            for row in progress_bar(new, total=n) if (n := sum(len(o[2]) for o in jobs)) else ():
+            for row in tqdm(new, total=sum(len(o[2]) for o in jobs), disable=None, file=sys.stderr, leave=False):
                 f.write(json.dumps(row)+'\n')
                 f.flush()
                 rows.append(row)
