@@ -4,6 +4,7 @@ import numpy as np, pytest, torch
 from fastai.basics import Callback, set_seed
 from PIL import Image
 from safetensors.torch import load_file
+from lbp_inpaint.cli import main
 from lbp_inpaint.errors import InpaintError, UsageError, WeightsError
 from lbp_inpaint.evidence.compare import compare, gflop_of, play_once, width_of
 from lbp_inpaint.evidence.evaluate import evaluate
@@ -221,6 +222,30 @@ def test_what_a_comparison_refuses(folder, tmp_path):
         with pytest.raises(UsageError, match=said): compare(folder, tmp_path, **wrong)
     with pytest.raises(UsageError, match='lies in the folder of pictures'): compare(folder, folder/'out')
     with pytest.raises(UsageError, match='There is no setting budjet; did you mean budget'): compare(folder, tmp_path, budjet='tiny')
+
+@pytest.mark.parametrize('args,code,said', (
+    (('train','--system','lama'), 2, 'system must be one of lbp, ca, sh, gc, ec'),
+    (('train','--system','sh','--pretrained','WEIGHTS'), 2, 'are of the system gc, but system = sh came'),
+    (('train','--system','gc','--lambda-m','1'), 2, 'The system gc has no setting lambda_m'),
+    (('train','--system','ec','--smooth-hole','--lambda-p','0','--lambda-s','0'), 2, 'system ec has no'),
+    (('train','--system','gc','--nf','10'), 2, 'multiple of 4'),
+    (('train','--system','ca','--nf','3'), 2, 'multiple of 2'),
+    (('train','--system','ca','--size','264'), 2, 'multiple of 256'),
+    (('train','--system','gc','--size','260'), 2, 'multiple of 256'),
+    (('train','--system','sh','--size','264'), 2, 'multiple of 256'),
+    (('train','--system','ec','--size','258','--lambda-p','0','--lambda-s','0'), 2, 'multiple of 256'),
+    (('compare','--systems','lama'), 2, 'systems must be names out of lbp, ca, sh, gc, ec'),
+    (('compare','--tables','depth'), 2, 'tables must be names out of width, compute, loss'),
+    (('compare','--budget','huge'), 2, 'budget must be one of tiny, short, small, full'),
+    (('compare','--holes','left'), 2, 'range of percent'),
+    (('compare','--seeds','0'), 2, 'seeds must be')), ids=lambda o: ' '.join(o) if isinstance(o, tuple) else '')
+def test_mistakes_are_one_sentence_and_leave_nothing(args, code, said, folder, weights, tmp_path, capsys):
+    command,*rest = (str(weights/'gc') if o=='WEIGHTS' else o for o in args)
+    where = [str(folder)] if command=='train' else ['--data',str(folder)]
+    assert main([command, *where, '-o', str(tmp_path/'out'), '--device', 'cpu', *rest])==code
+    err = [o for o in capsys.readouterr().err.splitlines() if o.startswith('lbp-inpaint: ') and 'threads' not in o]
+    assert len(err)==1 and said in err[0] and err[0].endswith('.') and '. ' not in err[0][:-1], err
+    assert not (tmp_path/'out').exists()
 
 def test_a_map_that_is_not_there_is_missed_before_anything_is_written(photographs, tmp_path):
     save_net(build_net('sh', nf=1), tmp_path/'w')
