@@ -21,7 +21,9 @@ from .settings import *
 def _fill(
     picture, # Picture, folder of pictures, or - for standard input
     mask,    # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
-    Out:str=None, # File to write, folder, or - for standard output; filled.png without it, for a folder the folder filled, and where the picture is - standard output
+    # File to write, folder, or - for standard output; without it filled.png, for a folder the folder filled,
+    # and where the picture is - standard output
+    Out:str=None,
     json:bool=False,  # Tell each result as a line of JSON?
     quiet:bool=False, # Tell nothing but problems?
     **kwargs
@@ -123,7 +125,9 @@ def _convert(
 @takes(EvaluateSettings)
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
-    methods:_Names=None, # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
+    # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with
+    # +detail behind them; without it small and all classical ones
+    methods:_Names=None,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
     Out:str='evaluation', # Folder for table.csv, results.json, sheet.png and values.jsonl
@@ -155,7 +159,8 @@ def _compare(
     # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
     data:_File,
     systems:_Names=SYSTEM_NAMES, # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
-    tables:_Names=TABLE_NAMES,   # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    tables:_Names=TABLE_NAMES,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     Out:str='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs
     **kwargs
@@ -224,7 +229,7 @@ class _Terminated(BaseException): pass
 
 @contextlib.contextmanager
 def _terminable():
-    "SIGTERM as an exception, so that what is being written is tidied up; a second one waits. Training has its own, gentler way"
+    "SIGTERM as an exception, so that what is being written is tidied up; training has its own, gentler way"
     if threading.current_thread() is not threading.main_thread(): yield; return
     def stop(*_):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

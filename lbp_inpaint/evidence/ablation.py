@@ -296,7 +296,8 @@ def learner(self:Study,
     config = dict(arm=arm.noted, seed=seed, **self.noted)
     keep = Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))
     learn = inpaint_learner(self.loaders(arm, seed), nf=self.budget.nf, vgg=s.vgg, lr=self.budget.lr,
-        net_kwargs=self.net_config(arm), path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep], **blind, **self.ground.losses)
+        net_kwargs=self.net_config(arm), path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep],
+        **blind, **self.ground.losses)
     if self.start: begin_with(learn.net, self.start, name)
     learn.resume(run)
     return learn

@@ -94,7 +94,7 @@ def classical() -> list: # Names out of `CLASSICAL`
     return [k for k in CLASSICAL if k not in ('telea','ns')]
 
 def find_methods(
-    names,      # Names, or folders of weights; `small` and every classical method that can run here without it
+    names,      # Names, or folders of weights; without it `small` and the classical methods that can run here
     device:str, # Where weights are computed with
 ) -> list: # `Method`s in order; no two have the same label
     "Methods by their names."

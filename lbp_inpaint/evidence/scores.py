@@ -113,7 +113,7 @@ def vgg_distance(
 def lpips_distance(
     file,       # torchvision's AlexNet weights
     device:str, # Where to compute
-): # (fill, truth) `(B,3,H,W)` -> `(B,)`; raises `WeightsError` for an unfit file, `InpaintError` without lpips
+): # (fill, truth) `(B,3,H,W)` -> `(B,)`; raises `WeightsError` for a bad file, `InpaintError` without lpips
     "LPIPS of each picture by itself."
     try: from lpips import LPIPS
     except ImportError: raise InpaintError("LPIPS needs the package lpips, which is not installed; "
