@@ -1,7 +1,10 @@
 """`python tests/benchmarks.py`: LBP against a loop over pixels, the attention's two passes, one fill.
 
 `python tests/benchmarks.py train [--device cuda] [--out FILE.json] [--seconds S] [--budget B]`: training steps, fills
-and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1."""
+and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1.
+
+`python tests/benchmarks.py systems [--device cuda] [--fraction 0.25] [--bs 1] [--steps 2]`: training steps a second of
+the paper's system and of the four that it is compared with, side by side, with GFLOP and processor time."""
 import os
 os.environ.setdefault('KINETO_LOG_LEVEL', '99') # torch's profiler would write between the rows
 import argparse, gc, json, platform, tempfile, time
@@ -305,6 +308,43 @@ def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
         with profile(activities=[ProfilerActivity.CUDA]) as seen: learn.recorded_batch.graph.replay(); sync(device)
         for kind,(ms,n) in sorted(kinds(seen.key_averages()).items(), key=lambda o: -o[1][0]): print(f'  {kind}: {ms:.2f} ms, {n} kernels')
 
+# the systems of Tables I and II, trained alike
+
+def timed_steps(game, batch, steps, device):
+    "((wall, processor) seconds a step, GFLOP of a picture's training), the phases weighed by the pictures that each sees"
+    from lbp_inpaint.evidence.compare import PHASE_SHARES, gflop_of, play_once
+    wall = cpu = gflop = 0.
+    one = [o[:1] for o in batch]
+    for phase,share in zip(game.phases, PHASE_SHARES[game.phases]):
+        gflop += share*gflop_of(lambda: play_once(game, phase, one)) # warms up, too
+        sync(device)
+        start,began = time.perf_counter(),time.process_time()
+        for _ in range(steps): play_once(game, phase, batch)
+        sync(device)
+        wall,cpu = wall+share*(time.perf_counter()-start)/steps,cpu+share*(time.process_time()-began)/steps
+    return (wall,cpu),gflop
+
+def systems(device, fraction=1/4, bs=1, steps=2):
+    "A row for each system, by its own losses without VGG and by one plain loss, as `compare` trains them"
+    from lbp_inpaint.evidence.compare import PlainObjectives, width_of
+    from lbp_inpaint.nets.build import SYSTEMS, build_net
+    from lbp_inpaint.settings import LearnerSettings
+    from lbp_inpaint.training.phases import objectives_for
+    from types import SimpleNamespace
+    data = SimpleNamespace(train_ds=SimpleNamespace(size=256), device=torch.device(device))
+    print(f'{device_name(device)}, torch {torch.__version__}, CPU threads: {torch.get_num_threads()}; '
+        f'{fraction:g} of the official widths, batches of {bs}, forward and backward of all turns')
+    print(f'{"system":8}{"losses":8}{"width":>6}{"steps/s":>10}{"CPU s a step":>14}{"step GFLOP":>12}{"GFLOP/s":>9}')
+    for system in SYSTEMS:
+        blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {}
+        for losses in ('own','plain'):
+            nf = width_of(system, fraction)
+            net = build_net(system, nf=nf).to(device).train()
+            game = PlainObjectives(net) if losses=='plain' else objectives_for(net, LearnerSettings(system=system, **blind), data)
+            for o in game.networks.values(): o.to(device)
+            (wall,cpu),gflop = timed_steps(game, random_batch(bs, device), steps, device)
+            print(f'{system:8}{losses:8}{nf:6}{1/wall:10.2f}{cpu:14.3f}{gflop*bs:12.2f}{gflop*bs/wall:9.1f}', flush=True)
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -315,7 +355,10 @@ if __name__=='__main__':
     p = sub.add_parser('recorded')
     p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=find_device())
     for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
+    p = sub.add_parser('systems')
+    p.add_argument('--device', default=find_device()); p.add_argument('--fraction', type=float, default=1/4)
+    for k,v in dict(bs=1, steps=2).items(): p.add_argument(f'--{k}', type=int, default=v)
     args = vars(parser.parse_args())
-    command = dict(train=train, recorded=recorded).get(args.pop('command'))
+    command = dict(train=train, recorded=recorded, systems=systems).get(args.pop('command'))
     if command: command(**args)
     else: lbp(); attention(); fill()
