@@ -1,4 +1,4 @@
-"""One range for pixels, one meaning of a mask, one source of chance: what every other notebook takes for granted.
+"""One range for pixels, one meaning of a mask, one source of randomness: what every other notebook takes for granted.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 
@@ -18,8 +18,8 @@ from .errors import *
 def from_uint8(
     x:torch.Tensor, # uint8, any shape, 0..255
 ) -> torch.Tensor: # float32, the same shape, [-1,1]
-    "Grey levels as numbers, the same to the last bit on every device."
-    # A GPU divides by a tensor; a plain number it would turn into a reciprocal and multiply by that.
+    "Grey levels as floats, the same to the last bit on every device."
+    # A GPU divides by a tensor, but it multiplies by the reciprocal of a plain number, which rounds differently.
     return x.float()/torch.full((), 127.5, device=x.device) - 1
 
 def to_uint8(

@@ -1,4 +1,4 @@
-"""Eight comparisons a pixel: what is left of a picture when only the order of neighbouring grey levels is kept, and why that is a good thing to complete first.
+"""Eight comparisons a pixel: what is left of a picture when only the order of neighbouring grey levels is kept, and why to complete that first.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/lbp.html.md"""
 

@@ -1,4 +1,4 @@
-"""PatchGAN: a network that looks at patches of a picture and says of each whether it is real.
+"""PatchGAN: a network that looks at the patches of a picture and says of each whether it looks real.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.discriminator.html.md"""
 
