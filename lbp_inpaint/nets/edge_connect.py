@@ -1,4 +1,4 @@
-"""Edges first, colours next: the system that Tables I and II call EC.
+"""Edges first, then colours: a first network completes edges, a second one paints with them.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.edge_connect.html.md"""
 
@@ -34,7 +34,7 @@ class SpectralConvTranspose2d(nn.ConvTranspose2d):
 def plain_or_spectral(
     spectral:bool, # Hold the largest singular values at 1?
 ) -> tuple: # Makers of convolutions and of transposed convolutions, with torch's arguments
-    "How the convolutions of a network are made; weights from N(0, 0.02)."
+    "The two functions that make a network's convolutions; weights from N(0, 0.02)."
     if spectral: return SpectralConv2d,SpectralConvTranspose2d
     def conv2d(*args, **kwargs): return init_weights(nn.Conv2d(*args, **kwargs))
     def deconv2d(*args, **kwargs): return init_weights(nn.ConvTranspose2d(*args, **kwargs))
@@ -119,5 +119,5 @@ def edge_discriminator(
     n_in:int=3, # Channels: 2 for edges beside grey levels (D1), 3 for pictures (D2)
     nf:int=64,  # Width: filters of the first layer
 ) -> Discriminator: # `(B,n_in,H,W)` -> logits `(B,1,H/8-2,W/8-2)`, above 0 for real
-    "EdgeConnect's judge of 70x70 patches."
+    "EdgeConnect's discriminator of 70x70 patches."
     return patch_discriminator_70(n_in, nf, spectral=True, bias=False)

@@ -1,4 +1,4 @@
-"""What stage one could complete instead of an LBP map, how each is taken without looking under the hole, and how much of a picture each one holds.
+"""What stage one could complete instead of an LBP map, how to compute it without looking under the hole, and how much of a picture it holds.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.guidance.html.md"""
 

@@ -1,4 +1,4 @@
-"""Zero padding as TensorFlow has it, and one builder for six discriminators.
+"""What the systems that the paper compares itself with do, and the parts they share: TensorFlow's zero padding, and one builder for six discriminators.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.parts.html.md"""
 
