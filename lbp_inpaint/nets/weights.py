@@ -1,4 +1,4 @@
-"""Weights are files, not programs.
+"""One safetensors file with numbers and a description, checked when it is read; by name, by folder, or from the Hugging Face Hub.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.weights.html.md"""
 
