@@ -10,6 +10,7 @@ __all__ = ['SpectralConvTranspose2d', 'plain_or_spectral', 'DilatedBlock', 'Resi
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #7ffcbed0
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from ..core import *
@@ -87,24 +88,6 @@ class EdgeConnect(nn.Module):
         self.config = dict(system='ec', nf=nf)
         self.g1,self.g2 = ResidualGenerator(3, 1, nf, spectral=True),ResidualGenerator(4, 3, nf)
 
-    def known_edges(self, image, mask):
-        "Edge map of the known region `(B,1,H,W)`, -1 in its hole, and that hole, a pixel wider than `mask`"
-        return canny_map(image, mask),lbp_hole(mask)
-
-    def true_lbp(self, image):
-        "What stands in the place of the LBP map: the edge map `(B,1,H,W)` of an intact picture, -1 or 1"
-        return canny_map(image)
-
-    def draw(self, image, mask, known):
-        "G1's edge map `(B,1,H,W)` in [-1,1], everywhere, from the `known` edges"
-        grey = torch.where(mask.bool(), 1., to_grey(image).float()/255)
-        return self.g1(torch.cat([grey, (known+1)/2, mask], 1)).float().sigmoid()*2-1
-
-    def paint(self, image, mask, edges):
-        "G2's picture `(B,3,H,W)` in [-1,1], everywhere, from completed `edges`"
-        colours = torch.where(mask.bool(), 1., (image+1)/2)
-        return self.g2(torch.cat([colours, (edges+1)/2], 1)).float().tanh()
-
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
@@ -113,6 +96,29 @@ class EdgeConnect(nn.Module):
         known,hole = self.known_edges(image, mask)
         edges = composite(self.draw(image, mask, known), known, hole)
         return edges,composite(self.paint(image, mask, edges), image, mask)
+
+# %% ../../nbs/23_nets.edge_connect.ipynb #c22619ff
+@patch
+def known_edges(self:EdgeConnect, image, mask):
+    "Edge map of the known region `(B,1,H,W)`, -1 in its hole, and that hole, a pixel wider than `mask`"
+    return canny_map(image, mask),lbp_hole(mask)
+
+@patch
+def true_lbp(self:EdgeConnect, image):
+    "What stands in the place of the LBP map: the edge map `(B,1,H,W)` of an intact picture, -1 or 1"
+    return canny_map(image)
+
+@patch
+def draw(self:EdgeConnect, image, mask, known):
+    "G1's edge map `(B,1,H,W)` in [-1,1], everywhere, from the `known` edges"
+    grey = torch.where(mask.bool(), 1., to_grey(image).float()/255)
+    return self.g1(torch.cat([grey, (known+1)/2, mask], 1)).float().sigmoid()*2-1
+
+@patch
+def paint(self:EdgeConnect, image, mask, edges):
+    "G2's picture `(B,3,H,W)` in [-1,1], everywhere, from completed `edges`"
+    colours = torch.where(mask.bool(), 1., (image+1)/2)
+    return self.g2(torch.cat([colours, (edges+1)/2], 1)).float().tanh()
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #795942f5
 def edge_discriminator(

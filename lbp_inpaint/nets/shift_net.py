@@ -11,6 +11,7 @@ __all__ = ['shift', 'ShiftLayer', 'shift_cells', 'affine_encoder_layer', 'affine
 # %% ../../nbs/26_nets.shift_net.ipynb #bd8574cf
 from functools import partial
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from ..core import *
 from .layers import *
@@ -74,15 +75,6 @@ class ShiftGenerator(nn.Module):
         self.shift,self.last = ShiftLayer(),nn.Sequential(nn.ReLU(), deconv(2*nf, 3), nn.Tanh())
         init_weights(self)
 
-    def features(self,
-        image, # `(B,3,H,W)`, [-1,1]
-        mask,  # `(B,1,H,W)`, 1 = hole
-    ): # `(B,4nf,H/8,W/8)`, none below 0
-        "The encoder's features where the shift works: its third layer, after a ReLU."
-        x = torch.cat([image, 1-mask], 1)
-        for layer in self.encoder[:3]: x = layer(x)
-        return x.relu()
-
     def forward(self,
         image, # `(B,3,H,W)`, [-1,1], its hole blanked
         mask,  # `(B,1,H,W)`, 1 = hole
@@ -96,6 +88,17 @@ class ShiftGenerator(nn.Module):
             if i==6: guess,x = x.chunk(2, 1)[0].relu(),self.shift(x, mask)
             x = layer(x)
         return self.last(torch.cat([x, skips.pop()], 1)),guess
+
+# %% ../../nbs/26_nets.shift_net.ipynb #39640cf0
+@patch
+def features(self:ShiftGenerator,
+    image, # `(B,3,H,W)`, [-1,1]
+    mask,  # `(B,1,H,W)`, 1 = hole
+): # `(B,4nf,H/8,W/8)`, none below 0
+    "The encoder's features where the shift works: its third layer, after a ReLU."
+    x = torch.cat([image, 1-mask], 1)
+    for layer in self.encoder[:3]: x = layer(x)
+    return x.relu()
 
 # %% ../../nbs/26_nets.shift_net.ipynb #89e2b10f
 class ShiftNet(nn.Module):

@@ -142,6 +142,7 @@ def need_hub():
         "The Hugging Face Hub needs the package huggingface_hub, not installed here; install it with: pip install 'lbp-inpaint[hub]'.") from None
     return huggingface_hub
 
+# %% ../../nbs/28_nets.weights.ipynb #cf5965f1
 def fetch_weights(
     repo:str,          # Repository on the Hub, 'user/name'
     revision:str=None, # Branch, tag or commit; its main branch without it
