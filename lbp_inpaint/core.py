@@ -1,6 +1,6 @@
 """One range for pixels, one meaning of a mask, one source of randomness: what every other notebook takes for granted.
 
-`from_uint8`, `to_uint8` and `to_pil` lead from grey levels to [-1,1] and back; `composite` puts a fill into its hole; `to_grey` is OpenCV's grey; `sample_generator` is the source of all chance; `find_device` and `find_precision` choose where and how to compute; `picture_grid` shows pictures side by side.
+`from_uint8`, `to_uint8` and `to_pil` lead from grey levels to [-1,1] and back; `composite` puts a fill into its hole; `to_grey` is OpenCV's grey; `sample_generator` makes the random generator of a sample; `find_device` and `find_precision` choose where and how to compute; `picture_grid` shows pictures side by side.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 

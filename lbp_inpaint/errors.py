@@ -1,6 +1,6 @@
 """What a user can get wrong, and how the package answers.
 
-Every error that a person can cause is an `InpaintError`: `UsageError`, `PictureError`, `MaskError` or `WeightsError`, each with the exit code that the command line ends with. `look_up` finds a thing by its name, or names the nearest.
+Every error that a person can cause is an `InpaintError`: `UsageError`, `PictureError`, `MaskError` or `WeightsError`, each with the exit code that the command line ends with. `look_up` finds an entry by its name, or raises an error with the names there are.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/errors.html.md"""
 
