@@ -1,4 +1,4 @@
-"""The bricks of all networks in the paper's Table V: a convolution that halves a picture, one that doubles it, and how their weights begin.
+"""The building blocks of all networks in the paper's Table V: a convolution that halves the sides of a picture, one that doubles them, and how their weights begin.
 
 `encoder_layer` halves and `decoder_layer` doubles; `init_weights` draws the first weights, and `check_sides` refuses pictures that cannot be halved so often.
 
