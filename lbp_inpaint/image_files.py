@@ -297,17 +297,19 @@ def _orientation(im):
     except Exception: return 1 # damaged EXIF is no reason to refuse the picture
 
 # %% ../nbs/06_image_files.ipynb #e995e608
-_BITS = {'1':255, 'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
+_BITS = {'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
 
 def _deep_ppm(f, im):
-    "uint16 `(H,W,3)` of a PPM whose levels are not 0..255; 0..65535, as Pillow has those of a PGM"
+    "Array `(H,W,3)` of a PPM whose levels are not 0..255: uint8, or uint16 as 0..65535, as Pillow has those of a PGM"
     kind,_,start,args = im.tile[0]
     f.seek(start); body = f.read()
-    n,top = im.size[0]*im.size[1]*3,args[-1]
-    a = np.array(body.split()[:n], np.uint32) if kind=='ppm_plain' else np.frombuffer(body, '>u2' if top>255 else 'u1', n)
+    n,top,deep = im.size[0]*im.size[1]*3,args[-1],args[-1]>255
+    if kind!='ppm_plain': a = np.frombuffer(body[:n*(1+deep)], '>u2' if deep else 'u1')
+    else: a = np.array(body.split()[:n], np.uint32)
     if a.size<n: raise EOFError('truncated')
-    if top<256: return ((a.astype(np.uint32)*255+top//2)//top).clip(0, 255).astype(np.uint8).reshape(*im.size[::-1], 3)
-    return ((a.astype(np.uint32)*65535+top//2)//top).clip(0, 65535).astype(np.uint16).reshape(*im.size[::-1], 3)
+    most = 65535 if deep else 255
+    a = ((a.astype(np.uint32)*most+top//2)//top).clip(0, most).astype(np.uint16 if deep else np.uint8)
+    return a.reshape(*im.size[::-1], 3)
 
 def _bits_left(im, head):
     "Bits of a channel, where Pillow keeps 8 of them; otherwise None"

@@ -134,8 +134,8 @@ def bright_part(
 ) -> np.ndarray: # bool `(H,W)`; raises `MaskError` where nothing is bright, and something nearly is
     "Where a mask is white."
     if levels.dtype==bool: return levels
-    top,trace = levels.max(),{255:255/16}.get(white, 0)
-    if white>1 and trace<top<threshold*white: raise MaskError(f'The mask has no white, its brightest level is {top:g} of {white:g}; '
+    top,trace = levels.max(),{255:255/16, 1:1/16}.get(white, 0)
+    if trace<top<threshold*white: raise MaskError(f'The mask has no white, its brightest level is {top:g} of {white:g}; '
         'draw the hole in white, name its colour with --mask-color, or lower --threshold.')
     return levels>=threshold*white
 
