@@ -259,6 +259,7 @@ def _run(command, kwargs):
 def _say(message, kind=UserWarning, *_):
     "Print a problem or a note, without spoiling a bar; what programmers warn each other of is not for users"
     if not issubclass(kind, UserWarning): return
+    message = re.sub(r'[\0-\x08\x0b-\x1f\x7f]|\n(?!  )', lambda o: repr(o[0])[1:-1], str(message)) # a file's name may hold anything; lines of a table begin with two spaces
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)
