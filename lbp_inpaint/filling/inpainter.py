@@ -28,23 +28,24 @@ from .export import *
 
 # %% ../../nbs/36_filling.inpainter.ipynb #8a3cb0d7
 class Inpainter:
-    "Fills holes in pictures with a trained network; many threads may share one, forked children may use it, and it can be pickled."
+    "Fills holes with a trained network; threads may share one, forked children may use it, and it can be pickled."
     size,batch = 256,4 # the networks' side in pixels; windows that pass through them at once
     def __init__(self,
         net:InpaintNet,       # Trained network
         device:str='auto',    # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
         precision:str='fp32', # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
-        detail:bool=False,    # Copy detail from the surroundings into the fill, see `add_detail`?
+        detail:bool=False,    # Copy detail into small holes, too, see `add_detail`? Large ones always get it
     ):
         self.device = find_device(device)
-        if precision=='fp16' and self.device=='cpu': raise UsageError('The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
+        if precision=='fp16' and self.device=='cpu': raise UsageError(
+            'The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
         self.dtype = find_precision(precision, self.device)
         self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
         self.folder = None # that the weights are from
 
     @classmethod
     def from_pretrained(cls,
-        source='small',       # Name of weights that ship with the package, a folder written by `train`, or 'user/name' on the Hugging Face Hub
+        source='small',       # Weights that ship with the package, a folder written by `train`, or 'user/name' on the Hub
         device:str='auto',    # As above
         precision:str='fp32', # As above
         detail:bool=False,    # As above
@@ -61,10 +62,7 @@ class Inpainter:
         return f'Inpainter({of}, device={self.device!r}, precision={self.precision!r}, detail={self.detail})'
 
 # %% ../../nbs/36_filling.inpainter.ipynb #f36a0002
-def _unpickled(cls, config, state, *args):
-    net = build_net(**config)
-    net.load_state_dict(state)
-    return cls(net, *args)
+def _unpickled(cls, config, state, *args): return cls(net_with(config, state), *args)
 
 @patch
 def __reduce__(self:Inpainter):
@@ -76,7 +74,10 @@ if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=lambda: t
 # %% ../../nbs/36_filling.inpainter.ipynb #6e9a43e0
 def _is_out_of_memory(e):
     "Torch has a class of its own for a GPU's memory only"
-    return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or 'out of memory' in str(e) or "can't allocate memory" in str(e)
+    if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
+    return 'out of memory' in str(e) or "can't allocate memory" in str(e)
+
+def _joined(parts): return None if parts[0] is None else torch.cat([o.float().cpu() for o in parts])
 
 @patch
 @torch.no_grad()
@@ -89,22 +90,38 @@ def run(self:Inpainter,
     for n in (self.batch, max(1,self.batch//2), 1):
         try:
             with torch.autocast(kind, self.dtype, enabled=self.dtype is not None):
-                parts = [self.net(x.to(self.device), m.to(self.device)) for x,m in zip(image.split(n), mask.split(n))]
-            return tuple(None if outs[0] is None else torch.cat([o.float().cpu() for o in outs]) for outs in zip(*parts))
+                some = zip(image.split(n), mask.split(n))
+                parts = [self.net(x.to(self.device), m.to(self.device)) for x,m in some]
+            return tuple(_joined(o) for o in zip(*parts))
         except (RuntimeError, MemoryError) as e:
             if not _is_out_of_memory(e): raise
         if kind=='cuda': torch.cuda.empty_cache()
-    raise InpaintError(f'The device {self.device} is out of memory, even for one window of {self.size}x{self.size} pixels; free some, or use --device cpu.')
+    raise InpaintError(f'The device {self.device} is out of memory, even for one window of '
+        f'{self.size}x{self.size} pixels; free some, or use --device cpu.')
 
 # %% ../../nbs/36_filling.inpainter.ipynb #9ab8c169
 @patch
 def paint(self:Inpainter,
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
-    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at; the hole without it
+    unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
+    watch=None,      # Called with (windows that were answered just now, all of them)
 ) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 of the hole's pixels, row by row; float32
     "A colour and an LBP code for every hole pixel."
-    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown)
+    return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown, watch)
+
+@patch
+def fill_by(self:Inpainter,
+    settings:MaskSettings, # How the mask is read
+    picture:Picture, # Its hole is painted
+    mask,            # Whatever `read_hole` takes, of the same size; white = hole
+    watch=None,      # As for `paint`
+) -> tuple: # the picture; the hole, bool `(H,W)`; LBP codes of its pixels, float32 `(n,)`
+    "Fill the hole by settings that are there; raises `MaskError`, and warns where the mask looks wrong."
+    hole = read_hole(mask, picture, settings)
+    rgb,unknown = picture.see(hole)
+    colours,codes = self.paint(rgb, hole, unknown, watch)
+    return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
 
 @patch
 @takes(MaskSettings)
@@ -113,24 +130,22 @@ def fill(self:Inpainter,
     mask,            # Whatever `read_hole` takes, of the same size; white = hole
     **kwargs
 ) -> tuple: # the picture; the hole, bool `(H,W)`; LBP codes of its pixels, float32 `(n,)`
-    "Fill the hole; raises `MaskError`, `UsageError` for impossible settings, warns where the mask looks wrong."
-    settings = MaskSettings.of(**kwargs)
-    hole = read_hole(mask, picture, settings)
-    rgb,unknown = picture.see(hole)
-    colours,codes = self.paint(rgb, hole, unknown)
-    return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
+    "Fill the hole; raises `MaskError`, `UsageError` for impossible settings, warns where the mask is odd."
+    return self.fill_by(MaskSettings.of(**kwargs), picture, mask)
 
+# %% ../../nbs/36_filling.inpainter.ipynb #36c10002
 @patch
 @takes(MaskSettings)
 def __call__(self:Inpainter,
     image,   # Whatever `load_pixels` takes: a path, an open file, a Pillow picture, an array or a tensor
-    mask,    # Whatever `read_hole` takes: the same, or any numbers `(H,W)`, of the same size as `image`; white = hole
+    mask,    # Whatever `read_hole` takes: the same, or any numbers `(H,W)`, of the size of `image`; white = hole
     **kwargs
 ) -> Image.Image: # The size and mode of `image`, equal to it outside the hole
     "Fill the hole; raises `PictureError` and `MaskError`, `UsageError` for impossible settings."
     settings = MaskSettings.of(**kwargs)
-    picture = self.fill(Picture(image, settings.max_megapixels), mask, **kwargs)[0]
-    if picture.is_deep: picture.notes.append('has deep colour, which Pillow does not hold, so that the result has 8 bits a channel; use `fill` and its `color`, or write a file')
+    picture = self.fill_by(settings, Picture(image, settings.max_megapixels), mask)[0]
+    if picture.is_deep: picture.notes.append('has deep colour, which Pillow does not hold, '
+        'so that the result has 8 bits a channel; use `fill` and its `color`, or write a file')
     for o in picture.notes: warnings.warn(f'{picture.name} {o}.', stacklevel=2)
     return picture.to_pil()
 
@@ -144,7 +159,7 @@ def explain(self:Inpainter,
     y:int,   # Row of that pixel, from the top
     **kwargs
 ) -> Explanation: # `patch`, `sources`, `lbp` and `picture`, see `explain_pixel`
-    "Which patches a hole pixel's patch was made from; raises `UsageError` where there is no hole, and what `fill` raises."
+    "Which patches a hole pixel's patch was made from; raises `UsageError` outside the hole, and what `fill` raises."
     settings = MaskSettings.of(**kwargs)
     picture = image if isinstance(image, Picture) else Picture(image, settings.max_megapixels)
     hole = read_hole(mask, picture, settings)
@@ -165,8 +180,9 @@ def export(self:Inpainter,
     path,     # File to write; its ending says the kind, .onnx or .pt2
     tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
-    "Write (picture `(B,3,256,256)` in [-1,1], mask `(B,1,256,256)`) -> (LBP map, picture) for other programs; raises `UsageError` for another ending, `InpaintError` where the file does not equal the network."
-    if system_of(self.net)!='lbp': raise UsageError(f"Only weights of the paper's system can be exported, but these are of {system_of(self.net)}; fill with `Inpainter` instead.")
+    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file does not equal it."
+    if system_of(self.net)!='lbp': raise UsageError("Only weights of the paper's system can be exported, "
+        f'but these are of {system_of(self.net)}; fill with `Inpainter` instead.')
     try: export_net(self.net.cpu(), path, self.size, tol)
     finally: self.net.to(self.device)
 
@@ -180,7 +196,7 @@ def push_to_hub(self:Inpainter,
 ) -> str: # Address of the commit
     "Put the weights and their card on the Hugging Face Hub; raises `WeightsError`, as `push_weights` does."
     stored = self.folder and load_net(self.folder).state_dict()
-    if not stored or any(not torch.equal(v.cpu(), stored[k]) for k,v in self.net.state_dict().items()): raise WeightsError(
-        'This network is not that of a folder, and a card has to go with weights; '
+    same = stored and all(torch.equal(v.cpu(), stored[k]) for k,v in self.net.state_dict().items())
+    if not same: raise WeightsError('This network is not that of a folder, and a card has to go with weights; '
         'write both with `save_net` and `write_card`, and push what `from_pretrained` reads from there.')
     return push_weights(self.folder, repo, revision, private, message)

@@ -19,16 +19,19 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (windows of one square, `(1,4,s,s)`: RGB and LBP in [-1,1], or `(1,3,s,s)` where there is no map), joined to what surrounds the hole"
+    "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone where there is no map), joined"
     squares = {}
     for w in windows: squares.setdefault(w[:3], []).append(w)
     squares = list(squares.values())
     for i in range(0, len(squares), batch):
-        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, ws[0], size) for ws in squares[i:i+batch])))
+        some = squares[i:i+batch]
+        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, ws[0], size) for ws in some)))
         lbp,fill = run(x, m)
-        fill = torch.cat([blend_biharmonic(meet(*o), *o[1:]) for o in zip(*(o.split(1) for o in (fill,x,m)))])
-        if detail: fill = add_detail(fill, m)
-        for ws,*answer in zip(squares[i:i+batch], fill, *([] if lbp is None else [lbp])): yield ws, torch.cat(answer)[None]
+        for j,ws in enumerate(some):
+            f,known,mask = (o[j:j+1] for o in (fill,x,m))
+            f = blend_biharmonic(meet(f, known, mask), known, mask)
+            if detail and ws[0].side<=size: f = add_detail(f, mask)
+            yield ws, torch.cat([f] if lbp is None else [f,lbp[j:j+1]], 1)
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -36,19 +39,174 @@ def _sample(maps, w, y, x):
     s = maps.shape[2]
     if w.side==s: return maps[0,:,y-w.top,x-w.left].T.numpy()
     grid = torch.from_numpy(np.stack([(x-w.left+.5)/w.side, (y-w.top+.5)/w.side], -1)*2-1).float()
-    return F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)[0,:,0].T.numpy()
+    found = F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)
+    return found[0,:,0].T.numpy()
 
-def _add(total, weight, w, answer, groups, pixels, strip=1<<18):
-    "Add a window's answer to the list of hole pixels, by nearness to its middle"
-    h,k = pixels.hole.shape,max(1, strip//w.side)
-    for y0 in range(max(0,w.top), min(h[0],w.top+w.side), k):
-        i,y,x = pixels.inside(y0, max(0,w.left), min(h[0],w.top+w.side,y0+k), min(h[1],w.left+w.side))
-        mine = groups[y//CELL,x//CELL]==w.group
-        i,y,x = i[mine],y[mine],x[mine]
-        if not len(i): continue
-        near = [np.clip(1-abs((a-b+.5)/w.side*2-1), .01, 1) for a,b in ((y,w.top),(x,w.left))]
-        near = (near[0]*near[1]).astype(np.float32)**2
-        total[i] += near[:,None]*_sample(answer, w, y, x); weight[i] += near
+class _Sum:
+    "Answers of windows, added up for each pixel of the hole"
+    def __init__(self, pixels, channels):
+        self.pixels,self.total = pixels,np.zeros((pixels.n,channels), np.float32)
+        self.weight,self.nearest = np.zeros(pixels.n, np.float32),np.zeros(pixels.n, np.float32)
+        self.owner = np.zeros(pixels.n, np.int32)
+
+    def add(self, number, w, answer, groups, strip=1<<18):
+        "Add the answer of window `number`, by nearness to its middle"
+        h,k = self.pixels.hole.shape,max(1, strip//w.side)
+        for y0 in range(max(0,w.top), min(h[0],w.top+w.side), k):
+            y1,x1 = min(h[0],w.top+w.side,y0+k),min(h[1],w.left+w.side)
+            i,y,x = self.pixels.inside(y0, max(0,w.left), y1, x1)
+            mine = groups[y//CELL,x//CELL]==w.group
+            i,y,x = i[mine],y[mine],x[mine]
+            if not len(i): continue
+            near = [np.clip(1-abs((a-b+.5)/w.side*2-1), .01, 1) for a,b in ((y,w.top),(x,w.left))]
+            near = (near[0]*near[1]).astype(np.float32)**2
+            self.total[i] += near[:,None]*_sample(answer, w, y, x); self.weight[i] += near
+            closer = i[near>self.nearest[i]]
+            self.owner[closer] = number; self.nearest[i] = np.maximum(self.nearest[i], near)
+
+    def mean(self): return self.total/self.weight[:,None]
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a00004
+_PATCH,_STEP,_SPACING = 24,12,3 # side of a patch, from one place to the next, from one source to the next; cells
+_SIGMA = 2.  # Standard deviation of the blur that parts soft from fine, cells
+_FOCUS = 16. # What it costs to be finer or softer than the surroundings, beside the other differences
+_AGAIN = .002 # What it costs to take the same patch again, in units of squared differences
+
+def _grid(shape, cell):
+    "Cells of a rectangle `(h,w)`, each about `cell` pixels wide; so many that places for patches cover them all"
+    return tuple(_STEP*max(2, round(n/cell/_STEP)) for n in shape)
+
+def _averaged(pixels, valid, grid):
+    "Cells `(1,3,*grid)` in [-1,1], means of those pixels, uint8 `(h,w,3)`, that are `valid`; and their share, `(1,1,*grid)`"
+    v = torch.from_numpy(valid)[None,None].float()
+    share = F.adaptive_avg_pool2d(v, grid)
+    levels = (from_uint8(torch.from_numpy(pixels[...,c].copy()))*v for c in range(3))
+    return torch.cat([F.adaptive_avg_pool2d(o, grid) for o in levels], 1)/share.clamp(min=1e-6), share
+
+def _halves(cells, share):
+    "What a blur leaves of cells, and the rest"
+    soft = gaussian_blur(cells*share, _SIGMA)/gaussian_blur(share, _SIGMA).clamp(min=1e-6)
+    return soft,cells-soft
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a00007
+class _Sources:
+    "The patches of cells that are all `known` `(1,h,w)`, with their `soft` and `fine` `(C,h,w)`"
+    def __init__(self, soft, fine, known):
+        whole = F.max_pool2d(1-known, _PATCH, _SPACING)[0]==0
+        def patches(x):
+            return x.unfold(1, _PATCH, _SPACING).unfold(2, _PATCH, _SPACING)[:,whole].transpose(0,1)
+        self.corners,self.fine = _SPACING*whole.nonzero(),patches(fine)
+        self.squares = self.fine.square().sum(1).flatten(1)
+        self.outlines = F.avg_pool2d(patches(soft), 4).flatten(1)
+        self.strength = self.fine.abs().mean((1,2,3))
+        self.used = torch.zeros(len(self.corners))
+
+    def costs(self, soft, fine, given, strength):
+        "How badly sources fit places `(n,C,s,s)`, of whose `fine` `(n,1,s,s)` is `given`: `(n,sources)`"
+        outlines,given,aim = F.avg_pool2d(soft, 4).flatten(1),given.flatten(1),(fine*given).flatten(1)
+        apart = torch.cdist(outlines, self.outlines).square()/outlines.shape[1]
+        fits = given@self.squares.T - 2*aim@self.fine.flatten(1).T + aim.square().sum(1, keepdim=True)
+        focus = (strength.mean((1,2,3))[:,None]-self.strength).square()
+        return apart + fits/aim.shape[1] + _FOCUS*focus
+
+    def take(self, costs):
+        "Number of the cheapest; it and its neighbours cost more from now on"
+        i = (costs+self.used).argmin()
+        self.used += _AGAIN*(1-2*(self.corners-self.corners[i]).abs().amax(1)/_PATCH).clamp(min=0)
+        return i
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a0000b
+class _Laid:
+    "Patches laid over one another in a rectangle `(C,h,w)`"
+    def __init__(self, *shape): self.total,self.weight = torch.zeros(shape),torch.zeros(1, *shape[1:])
+    def lay(self, patch, y, x):
+        "Lay a patch `(C,h,w)` with its corner at `y`, `x`"
+        down,across = (torch.hann_window(n+2, periodic=False)[1:-1] for n in patch.shape[1:])
+        fade,here = down[:,None]*across,(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
+        self.total[here] += fade*patch; self.weight[here] += fade**2
+        return here,fade
+    def result(self, here=...): return self.total[here]/self.weight[here].clamp(min=1e-6).sqrt()
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a0000e
+def _next_places(todo, given):
+    "Corners `(n,2)`, cells, of those places of `todo` `(h,w)` to be filled next, which do not overlap"
+    have = torch.where(todo, F.avg_pool2d(given, _PATCH, _STEP)[0], -1.)
+    y,x = divmod(int(have.argmax()), have.shape[1])
+    apart = torch.zeros_like(todo); apart[y%2::2,x%2::2] = True
+    chosen = todo&apart&(have>=.7*have.max())
+    todo &= ~chosen
+    return _STEP*chosen.nonzero()
+
+def _plan(soft, fine, known, given, wanted):
+    "(corner of a place, corner of its source), cells, for all of a picture `(C,h,w)` that is `wanted` `(1,h,w)`"
+    sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
+    if not len(sources.corners): return plan
+    todo,pending,given = F.max_pool2d(wanted, _PATCH, _STEP)[0]>0,given==0,given.clone()
+    strength = spread(fine.abs().mean(0, keepdim=True)[None], known[None])[0]
+    fine = fine*given
+    def cut(x, corners): return torch.stack([x[:,y:y+_PATCH,x0:x0+_PATCH] for y,x0 in corners])
+    while todo.any():
+        corners = _next_places(todo, given).tolist()
+        all_costs = sources.costs(*(cut(o, corners) for o in (soft,fine,given,strength)))
+        for (y,x),costs in zip(corners, all_costs):
+            i = sources.take(costs)
+            here,fade = laid.lay(sources.fine[i], y, x)
+            fine[here] = torch.where(pending[here], laid.result(here), fine[here])
+            given[here] = torch.maximum(given[here], (pending[here]&(fade>.2)).float())
+            plan.append(((y,x),sources.corners[i].tolist()))
+    return plan
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a00012
+def _enlarged(cells, shape, y, x, h, w):
+    "The rectangle of `h` by `w` pixels from row `y`, column `x` on, of cells `(1,C,n,m)` enlarged to `shape`"
+    rows,cols = ((torch.arange(o, o+n)+.5)/size*2-1 for o,n,size in ((y,h,shape[0]),(x,w,shape[1])))
+    grid = torch.stack([cols.expand(h,-1), rows[:,None].expand(-1,w)], -1)[None]
+    return F.grid_sample(cells, grid, mode='bilinear', padding_mode='border', align_corners=False)[0]
+
+def _carry_out(plan, now, soft):
+    "Lay patches of the pixels `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
+    scale = np.array(now.shape[:2])/soft.shape[2:]
+    to,source = np.floor(np.array(plan).transpose(1,0,2)*scale+.5).astype(int)      # (places,2)
+    side = np.floor(_PATCH*scale+.5).astype(int)
+    source,to = (np.minimum(o, now.shape[:2]-side) for o in (source,to))
+    corner = (to.min(0)-1).clip(0) # a cell may be a pixel larger than a patch shows
+    size = np.minimum(to.max(0)+side+1, now.shape[:2])-corner
+    laid = _Laid(3, *size)
+    for (y,x),(sy,sx) in zip(to-corner, source):
+        patch = from_uint8(torch.from_numpy(now[sy:sy+side[0],sx:sx+side[1]].copy()).permute(2,0,1))
+        laid.lay(patch-_enlarged(soft, now.shape, sy, sx, *side), y, x)
+    return (_enlarged(soft, now.shape, *corner, *size)+laid.result()).clamp(-1,1), corner
+
+# %% ../../nbs/33_filling.painting.ipynb #c1a00015
+def _touched(where, grid): # cells `(1,*grid)` with any such pixel
+    return F.adaptive_max_pool2d(torch.from_numpy(where)[None].float(), grid)
+
+def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
+    "Give the hole pixels that are a window's `own` the detail of what is known there, in place"
+    y0,x0 = max(0,w.top),max(0,w.left)
+    y1,x1 = (min(n, o+w.side) for n,o in zip(unknown.shape, w))
+    i,y,x = pixels.inside(y0, x0, y1, x1)
+    y,x,own = y-y0,x-x0,own[i]
+    now,valid = rgb[y0:y1,x0:x1].copy(),~unknown[y0:y1,x0:x1]
+    grid = _grid(valid.shape, w.side/size)
+    known = 1-_touched(~valid, grid)
+    now[y,x],valid[y,x] = ((values[i]+1)*127.5).round().clip(0, 255),True
+    cells,share = _averaged(now, valid, grid)
+    soft,fine = _halves(cells, share)
+    pending,wanted = ~valid,np.zeros_like(valid)
+    pending[y,x] = ~done[i]; wanted[y[own],x[own]] = True
+    plan = _plan(soft[0], fine[0], known, 1-_touched(pending, grid), _touched(wanted, grid))
+    if not plan: return
+    drawn,(top,left) = _carry_out(plan, now, soft)
+    values[i[own]],done[i[own]] = drawn[:,y[own]-top,x[own]-left].T,True
+
+def _draw_detail(values, rgb, unknown, pixels, windows, owner, size):
+    "Colours `(n,3)` in [-1,1] of the hole's pixels, with the detail that windows wider than `size` have lost"
+    values,done = values.copy(),np.zeros(pixels.n, bool)
+    for number,w in enumerate(windows):
+        own = (owner==number) if w.side>size else ()
+        if np.any(own): _draw_window(values, done, own, w, rgb, unknown, pixels, size)
+    return values
 
 # %% ../../nbs/33_filling.painting.ipynb #f8b41fa7
 REACH = 24
@@ -63,7 +221,7 @@ def _tiles(hole, side=512, margin=REACH+8):
             yield (y, x, y1, x1),(max(0,y-margin), max(0,x-margin), min(h,y1+margin), min(w,x1+margin))
 
 def _meet_at_full_size(values, rgb, pixels, scaled):
-    "Colours `(n,3)` in [-1,1] of the hole's pixels, shifted to meet the known ones in those cells that are `scaled`"
+    "Colours `(n,3)` in [-1,1] of the hole, shifted to meet the known ones in those cells that are `scaled`"
     res = values.copy()
     for inner,outer in _tiles(pixels.hole) if scaled.any() else ():
         i,y,x = pixels.inside(*outer)
@@ -80,29 +238,33 @@ def _meet_at_full_size(values, rgb, pixels, scaled):
 # %% ../../nbs/33_filling.painting.ipynb #f33a0002
 def _with_rim(hole, unknown):
     "The hole, and what else is unknown within the reach of its seam"
-    return hole if unknown is hole or (unknown==hole).all() else hole | unknown&ndimage.maximum_filter(hole, 2*(REACH+8)+1)
+    if unknown is hole or (unknown==hole).all(): return hole
+    return hole | unknown&ndimage.maximum_filter(hole, 2*(REACH+8)+1)
 
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
-    run,             # (image `(B,3,size,size)` in [-1,1], mask `(B,1,size,size)`) -> (LBP map or None, picture), on the CPU
+    run,             # (image `(B,3,s,s)` in [-1,1], mask `(B,1,s,s)`) -> (LBP map or None, picture), on the CPU
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
     batch:int=4,     # Windows at once
-    detail:bool=False, # Copy detail from the surroundings into the fill, see `add_detail`?
-    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
-) -> tuple: # colours `(n,3)` in 0..1 and LBP codes `(n,)` in 0..255 (or None) of the hole's pixels, row by row; float32
+    detail:bool=False, # Copy detail into small holes, too, see `add_detail`? Large ones always get it
+    unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
+    watch=None,      # Called with (windows that were answered just now, all of them)
+) -> tuple: # colours `(n,3)` in 0..1, LBP codes `(n,)` in 0..255 or None; float32, row by row of the hole
     "A colour and an LBP code for every hole pixel."
     if unknown is None: unknown = hole
     painted = _with_rim(hole, unknown)
     windows,groups = hole_windows(painted, size)
     pixels = HolePixels(painted)
     if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
-    total,weight = None,np.zeros(pixels.n, np.float32)
+    answers,number = None,{w:i for i,w in enumerate(windows)}
     for ws,answer in _answers(run, rgb, unknown, windows, size, batch, detail):
-        if total is None: total = np.zeros((pixels.n,answer.shape[1]), np.float32)
-        for w in ws: _add(total, weight, w, answer, groups, pixels)
-    total /= weight[:,None]
+        if answers is None: answers = _Sum(pixels, answer.shape[1])
+        for w in ws: answers.add(number[w], w, answer, groups)
+        if watch: watch(len(ws), len(windows))
+    mean = answers.mean()
+    colours = _draw_detail(mean[:,:3], rgb, unknown|painted, pixels, windows, answers.owner, size)
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    colours,wanted = _meet_at_full_size(total[:,:3], rgb, pixels, scaled),hole[painted]
-    return (colours[wanted]+1)/2, (total[wanted,3]+1)*127.5 if total.shape[1]>3 else None
+    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled),hole[painted]
+    return (colours[wanted]+1)/2, (mean[wanted,3]+1)*127.5 if mean.shape[1]>3 else None

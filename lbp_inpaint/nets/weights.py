@@ -9,7 +9,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.weights.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'WEIGHT_FILES', 'tensors_digest', 'json_digest', 'save_tensors', 'read_header', 'read_tensors',
            'load_tensors', 'save_net', 'is_repository', 'need_hub', 'fetch_weights', 'find_weights', 'shape_of_net',
-           'load_net', 'read_about', 'between', 'push_weights']
+           'net_with', 'load_net', 'read_about', 'between', 'push_weights']
 
 # %% ../../nbs/28_nets.weights.ipynb #54314697
 import hashlib, json, re
@@ -255,6 +255,16 @@ def _check_tensors(found, wanted):
             f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs {list(shape)}')
         if kind not in ('F32','F16','BF16'): raise _Unusable(f'the tensor {k!r} has the type {kind}')
 
+# %% ../../nbs/28_nets.weights.ipynb #28c10002
+def net_with(
+    config:dict,  # As `InpaintNet.config`
+    tensors:dict, # Name -> tensor, of any floating-point type
+) -> InpaintNet: # float32, on the CPU; raises `RuntimeError` where the tensors do not fit
+    "The network of a config with these numbers; torch's random state stays."
+    with torch.random.fork_rng(devices=[]): net = build_net(**config)
+    net.load_state_dict({k:v.float() for k,v in tensors.items()})
+    return net
+
 # %% ../../nbs/28_nets.weights.ipynb #d88c33b5
 @contextmanager
 def _usable(folder):
@@ -272,7 +282,7 @@ def _usable(folder):
 def load_net(
     folder, # Folder written by `save_net`
 ) -> InpaintNet: # In evaluation mode, on the CPU, float32
-    "Read a network; raises `WeightsError` when a file is missing, damaged or does not fit."
+    "Read a network, and leave torch's random state as it was; raises `WeightsError` when a file is missing, damaged or does not fit."
     folder = Path(folder)
     with _usable(folder):
         about,found = _read_about(folder)
@@ -281,9 +291,7 @@ def load_net(
         tensors = load_tensors(file)[0] if about['format']==FORMAT else _read_old_tensors(file, about)
         bad = next((k for k,v in tensors.items() if not v.isfinite().all()), None)
         if bad: raise _Unusable(f'the tensor {bad!r} holds values that are no numbers (NaN) or infinite')
-        net = build_net(**about['network'])
-        net.load_state_dict({k:v.float() for k,v in tensors.items()})
-        return net.eval()
+        return net_with(about['network'], tensors).eval()
 
 # %% ../../nbs/28_nets.weights.ipynb #5e038f67
 def read_about(
@@ -303,9 +311,8 @@ def between(
     if first.config!=second.config: raise WeightsError('Weights can only be mixed with those of the same network, '
         f'but {first.config} and {second.config} came; take two of which one was trained on from the other.')
     if not 0<=share<=1: raise UsageError(f'The share of the second weights must lie within 0..1, but {share} came; 0 is the first, 1 the second.')
-    net,to = build_net(**first.config),second.state_dict()
-    net.load_state_dict({k:torch.lerp(v, to[k], share) for k,v in first.state_dict().items()})
-    return net
+    to = second.state_dict()
+    return net_with(first.config, {k:torch.lerp(v, to[k], share) for k,v in first.state_dict().items()})
 
 # %% ../../nbs/28_nets.weights.ipynb #c51a45c4
 def push_weights(
