@@ -437,16 +437,28 @@ def _fit_numbers(color, alpha, kind, name, notes):
 
 # %% ../nbs/07_pictures.ipynb #56806461
 @patch
+def check_format(self:Picture,
+    path,                   # File to write, or an open binary file
+    kind:str=None,          # As in `save`
+    opaque:np.ndarray=None, # bool `(H,W)`, what will be opaque by then
+) -> str: # Pillow's name of the format
+    "Raise `PictureError` where the picture has transparency, and its file's format has none."
+    stream = hasattr(path, 'write')
+    kind = kind or (_own_format(self.info) if stream else output_format(path))
+    alpha = None if kind in _CLEAR or not self.is_clear else self.alpha if opaque is None else self.alpha[~opaque]
+    if alpha is not None and (alpha<_opaque(alpha)).any(): raise PictureError(
+        f'{"The output" if stream else f"The output {path}"} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+    return kind
+
+@patch
 def save(self:Picture,
     path,                # File to write, or an open binary file
     keep_metadata=False, # Keep the place, the maker's notes and the owner's numbers, too? See `metadata_table`
     kind:str=None,       # Pillow's name of the format; that of `path`'s ending without it, in an open file the picture's own
 ):
     "Write the picture, a file completely or not at all; warns of what the format cannot hold, raises `PictureError` where it cannot be written."
-    stream = hasattr(path, 'write')
-    kind = kind or (_own_format(self.info) if stream else output_format(path))
+    stream,kind = hasattr(path, 'write'),self.check_format(path, kind)
     where,notes,(model,color,alpha) = 'The output' if stream else f'The output {path}',self.notes[:],(self.model,self.color,self.alpha)
-    if self.is_clear and kind not in _CLEAR: raise PictureError(f'{where} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
     if kind not in _CLEAR: alpha = None # an opaque one says nothing
     color,alpha = _fit_numbers(color, alpha, kind, self.name, notes)
     if color.dtype.itemsize>1 and kind not in _DEEP:

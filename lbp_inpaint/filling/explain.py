@@ -53,26 +53,28 @@ def explain_pixel(
     y:int,           # Row of that pixel, from the top
     size:int=256,    # The networks' size, pixels
     device='cpu',    # Where the network is
+    unknown:np.ndarray=None, # bool `(H,W)`, the hole and what else is not to be looked at, as transparent pixels; the hole without it
 ) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, a list of `Borrowed(box, weight, known)`, heaviest first; `lbp`, the window's completed map; `picture`, a drawing
     "Which patches a hole pixel's patch was made from; raises `UsageError` where there is no hole, `InpaintError` where there is no attention."
     height,width = hole.shape
     if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
         f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; give column and row, from the top left, of a pixel that is filled.')
+    if unknown is None: unknown = hole
     windows,groups = hole_windows(hole, size)
     near = [o for o in windows if o.group==groups[y//CELL,x//CELL]]
     w = min(near, key=lambda o: max(abs(o.top+o.side/2-y), abs(o.left+o.side/2-x)))
-    lbp,filled,weight,index,missing,n = _attended(net, *(o.to(device) for o in window_pixels(rgb, hole, w, size)))
+    lbp,filled,weight,index,missing,n = _attended(net, *(o.to(device) for o in window_pixels(rgb, unknown, w, size)))
     cell = int((y-w.top)*n//w.side)*n + int((x-w.left)*n//w.side)
     sources = [Borrowed(_box(i, n, w), float(v), not missing[i]) for v,i in zip(weight[cell], index[cell]) if v>0]
     sources.sort(key=lambda s: -s.weight)
     patch = _box(cell, n, w)
-    return Explanation(patch, sources, to_pil(lbp[0]), _drawing(rgb, hole, w, patch, sources, to_pil(filled[0])))
+    return Explanation(patch, sources, to_pil(lbp[0]), _drawing(rgb, unknown, w, patch, sources, to_pil(filled[0])))
 
 # %% ../../nbs/34_filling.explain.ipynb #182cd29f
-def _drawing(rgb, hole, w, patch, sources, filled, side=512):
+def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
     "The window with its patches framed, and the patches enlarged"
-    seen = np.ix_(mirrored(w.top, w.side, hole.shape[0]), mirrored(w.left, w.side, hole.shape[1]))
-    holed = Image.fromarray(np.where(hole[seen][...,None], 255, rgb[seen]).astype(np.uint8))
+    seen = np.ix_(mirrored(w.top, w.side, rgb.shape[0]), mirrored(w.left, w.side, rgb.shape[1]))
+    holed = Image.fromarray(np.where(unknown[seen][...,None], 255, rgb[seen]).astype(np.uint8))
     res = Image.new('RGB', (side+180, max(side, 100*len(sources)+110)), 'white')
     res.paste(holed.resize((side,side), Image.Resampling.BICUBIC))
     draw,font = ImageDraw.Draw(res),ImageFont.load_default(14)

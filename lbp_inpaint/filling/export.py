@@ -45,6 +45,7 @@ def _trials(size):
     yield from zip(pictures, holes)
     yield torch.cat(pictures),torch.cat(holes)
 
+# %% ../../nbs/35_filling.export.ipynb #36ecc694
 @torch.no_grad()
 def check_program(
     program,  # What stands for the network: (picture, mask) -> (LBP map, picture)
@@ -110,6 +111,7 @@ def _as_onnx(graph, net, size, tol):
     check_program(run or graph.module(), net, size, tol)
     return model
 
+# %% ../../nbs/35_filling.export.ipynb #738a2036
 PROGRAMS = {'.onnx':_as_onnx, '.pt2':_as_pt2}
 
 @torch.no_grad()

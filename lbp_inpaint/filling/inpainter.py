@@ -111,6 +111,18 @@ def paint(self:Inpainter,
     return paint_hole(self.run, rgb, hole, self.size, self.batch, self.detail, unknown, watch)
 
 @patch
+def fill_hole(self:Inpainter,
+    picture:Picture, # Its hole is painted
+    hole:np.ndarray, # bool `(H,W)`, True = hole
+    opaque=False,    # Make the hole opaque?
+    watch=None,      # As for `paint`
+) -> tuple: # the picture; LBP codes of the hole's pixels, float32 `(n,)`
+    "Fill a hole that was read."
+    rgb,unknown = picture.see(hole)
+    colours,codes = self.paint(rgb, hole, unknown, watch)
+    return picture.paint(hole, colours, opaque=opaque),codes
+
+@patch
 def fill_by(self:Inpainter,
     settings:MaskSettings, # How the mask is read
     picture:Picture, # Its hole is painted
@@ -119,9 +131,8 @@ def fill_by(self:Inpainter,
 ) -> tuple: # the picture; the hole, bool `(H,W)`; LBP codes of its pixels, float32 `(n,)`
     "Fill the hole by settings that are there; raises `MaskError`, and warns where the mask looks wrong."
     hole = read_hole(mask, picture, settings)
-    rgb,unknown = picture.see(hole)
-    colours,codes = self.paint(rgb, hole, unknown, watch)
-    return picture.paint(hole, colours, opaque=settings.mask_from_alpha),hole,codes
+    picture,codes = self.fill_hole(picture, hole, settings.mask_from_alpha, watch)
+    return picture,hole,codes
 
 @patch
 @takes(MaskSettings)
@@ -151,6 +162,17 @@ def __call__(self:Inpainter,
 
 # %% ../../nbs/36_filling.inpainter.ipynb #53f80474
 @patch
+def explain_hole(self:Inpainter,
+    picture:Picture, # What is to be filled
+    hole:np.ndarray, # bool `(H,W)`, True = hole
+    x:int,           # Column of a hole pixel
+    y:int,           # Row of that pixel
+) -> Explanation:
+    "Explain a pixel of a hole that was read."
+    rgb,unknown = picture.see(hole)
+    return explain_pixel(self.net, rgb, hole, x, y, self.size, self.device, unknown)
+
+@patch
 @takes(MaskSettings)
 def explain(self:Inpainter,
     image,   # A `Picture`, or whatever `load_pixels` takes
@@ -163,7 +185,7 @@ def explain(self:Inpainter,
     settings = MaskSettings.of(**kwargs)
     picture = image if isinstance(image, Picture) else Picture(image, settings.max_megapixels)
     hole = read_hole(mask, picture, settings)
-    return explain_pixel(self.net, picture.see(hole)[0], hole, x, y, self.size, self.device)
+    return self.explain_hole(picture, hole, x, y)
 
 @patch
 def lbp_picture(self:Inpainter,

@@ -20,18 +20,16 @@ from .windows import *
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
     "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone where there is no map), joined"
-    squares = {}
-    for w in windows: squares.setdefault(w[:3], []).append(w)
-    squares = list(squares.values())
-    for i in range(0, len(squares), batch):
-        some = squares[i:i+batch]
-        x,m = (torch.cat(o) for o in zip(*(window_pixels(rgb, hole, ws[0], size) for ws in some)))
+    sheets = window_sheets(windows, size)
+    for i in range(0, len(sheets), batch):
+        some = sheets[i:i+batch]
+        x,m = (torch.cat(o) for o in zip(*(sheet_pixels(rgb, hole, o, size) for o in some)))
         lbp,fill = run(x, m)
-        for j,ws in enumerate(some):
+        for j,sheet in enumerate(some):
             f,known,mask = (o[j:j+1] for o in (fill,x,m))
             f = blend_biharmonic(meet(f, known, mask), known, mask)
-            if detail and ws[0].side<=size: f = add_detail(f, mask)
-            yield ws, torch.cat([f] if lbp is None else [f,lbp[j:j+1]], 1)
+            if detail and sheet[0][0].side<=size: f = add_detail(f, mask)
+            yield from cut_sheet(torch.cat([f] if lbp is None else [f,lbp[j:j+1]], 1), sheet)
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -256,6 +254,7 @@ def paint_hole(
     if unknown is None: unknown = hole
     painted = _with_rim(hole, unknown)
     windows,groups = hole_windows(painted, size)
+    if not detail: windows,groups = with_tiles(painted, windows, groups, size)
     pixels = HolePixels(painted)
     if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
     answers,number = None,{w:i for i,w in enumerate(windows)}
@@ -265,6 +264,6 @@ def paint_hole(
         if watch: watch(len(ws), len(windows))
     mean = answers.mean()
     colours = _draw_detail(mean[:,:3], rgb, unknown|painted, pixels, windows, answers.owner, size)
-    scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
+    scaled = np.isin(groups, [w.group for w in windows if w.side!=size and not w.tile])
     colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled),hole[painted]
     return (colours[wanted]+1)/2, (mean[wanted,3]+1)*127.5 if mean.shape[1]>3 else None

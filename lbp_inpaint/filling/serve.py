@@ -408,7 +408,8 @@ FILES = 'image/*,.tif,.tiff'
 
 def _empty():
     choose = fh.Input(type='file', id='file', accept=FILES, aria_label='Choose a picture', **_by_key('o'))
-    return fh.Label(fh.Strong('Drop a picture here'), fh.Span('paste one, or ', fh.U('choose a file'), _key('o')),
+    ways = fh.Span('paste one, or ', fh.U('choose a file'), _key('o'), cls='mouse')
+    return fh.Label(fh.Strong('Drop a picture here', cls='mouse'), ways, fh.Strong('Choose a picture', cls='touch'),
         fh.Small('Then paint over what should go, and see what comes in its place.'), choose, id='empty', cls='drop')
 
 # %% ../../nbs/38_filling.serve.ipynb #95aa5cc7
@@ -515,6 +516,8 @@ CSS += '''
 .drop small { margin-top:1.5rem }
 .drop input { position:absolute; opacity:0; width:1px }
 .drop kbd { margin-left:.5rem }
+@media (hover:none) { .mouse { display:none } }
+@media (hover:hover) { .touch { display:none } }
 .dragging .drop, .drop:hover { border-color:var(--main); background:var(--wash) }
 '''
 
@@ -596,8 +599,9 @@ CSS += '''
   .group input[type=range] { flex:4 }
   .drop { min-height:50vh }
   #work { --fit:min(100cqw - 2px,62vh*var(--shape)) }
-  #sources { gap:.5rem }
-  #sources canvas { width:4rem; height:4rem }
+  #sources { gap:.4rem }
+  #sources figure { flex:1 1 3.2rem; max-width:5rem; font-size:.72rem }
+  #sources canvas { width:100%; height:auto; aspect-ratio:1 }
 }
 '''
 
