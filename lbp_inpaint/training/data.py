@@ -166,19 +166,25 @@ def _free_memory(device):
     return 1024*int(lines['MemAvailable'].split()[0])
 
 @patch
+def _kept_bytes(self:InpaintDataset, file):
+    "Bytes of a picture that is kept, from its head alone; 0 where it has none"
+    try:
+        with Image.open(file) as im: w,h = im.size
+    except Exception: return 0 # named when it is read
+    return 3*self.size*max(self.size, round(self.size*max(w,h)/min(w,h)))
+
+@patch
 def keep(self:InpaintDataset,
     device,          # Where the pictures are kept
     most:float=None, # Bytes that they may take; half of the memory that is free there without it
 ):
     "Decode all pictures once; raises `InpaintError` where they take more than `most`."
-    most,size,decoded = ifnone(most, _free_memory(device)/2),0,[]
+    most = ifnone(most, _free_memory(device)/2)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for im in pool.map(self._scaled, range(len(self.files))):
-            decoded.append(torch.from_numpy(np.array(im)).permute(2,0,1).to(device))
-            size += decoded[-1].numel()
-            if size>most: raise InpaintError(
-                f'{len(self.files)} pictures take more than the {most/1e9:.3g} GB that they may on {device} '
-                f'(the first {len(decoded)} take {size/1e9:.3g} GB); train without --keep.')
+        size = sum(pool.map(self._kept_bytes, self.files))
+        if size>most: raise InpaintError(f'{len(self.files)} pictures take {size/1e9:.3g} GB of memory on {device}, where half of what is free is '
+            f'{most/1e9:.3g} GB; train without --keep (keep=False), or on fewer pictures.')
+        decoded = [torch.from_numpy(np.array(o)).permute(2,0,1).to(device) for o in pool.map(self._scaled, range(len(self.files)))]
     self.decoded,self.sides = decoded,[(o.shape[2],o.shape[1]) for o in decoded]
 
 @patch
