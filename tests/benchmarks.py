@@ -1,7 +1,8 @@
 """`python tests/benchmarks.py`: LBP against a loop over pixels, the attention's two passes, one fill.
 
 `python tests/benchmarks.py train [--device cuda] [--out FILE.json] [--seconds S] [--budget B]`: training steps, fills
-and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1."""
+and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1.
+`recorded FOLDER --vgg FILE`: batches played and recorded. `compiled`: what torch.compile would gain."""
 import os
 os.environ.setdefault('KINETO_LOG_LEVEL', '99') # torch's profiler would write between the rows
 import argparse, gc, json, platform, tempfile, time
@@ -350,6 +351,38 @@ def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
         with profile(activities=[ProfilerActivity.CUDA]) as seen: learn.recorded_batch.graph.replay(); sync(device)
         for kind,(ms,n) in sorted(kinds(seen.key_averages()).items(), key=lambda o: -o[1][0]): print(f'  {kind}: {ms:.2f} ms, {n} kernels')
 
+# what torch.compile would gain
+
+def compiled(device, nf=16, bs=4, backend='inductor', steps=4):
+    "Steps of both phases with the networks as they are and compiled, in processor time (on a GPU by the clock), and graph breaks"
+    import torch._dynamo.utils as dynamo
+    from lbp_inpaint.training.data import InpaintDataLoaders
+    from lbp_inpaint.training.phases import inpaint_learner
+    from lbp_inpaint.training.steps import FiniteSteps
+    clock = time.perf_counter if is_cuda(device) else time.process_time
+    def learner():
+        none = Batches(random_batch(bs, device), device, 0); none.all_steps = lambda: iter(())
+        torch.manual_seed(0)
+        return inpaint_learner(InpaintDataLoaders(none, none, device=torch.device(device)), nf=nf, lambda_p=0, lambda_s=0, cbs=FiniteSteps())
+    def took(learn, n):
+        res,batch = [],random_batch(bs, device)
+        def batches():
+            for _ in range(n):
+                sync(device); start = clock()
+                yield batch
+                sync(device); res.append(clock()-start)
+        learn.dls.loaders[0] = type('Loader', (), dict(__iter__=lambda o: batches(), __len__=lambda o: n, to=lambda o, d: o))()
+        with learn.no_bar(), learn.no_logging(): learn.fit(1)
+        return res
+    plain,fast = learner(),learner()
+    for o in fast.model.children(): o.compile(backend=backend)
+    for phase in (1,2):
+        for o in (plain,fast): o.enter_phase(phase)
+        before,first,*after = took(plain, steps),*took(fast, steps)
+        after,again = min(after),took(plain, steps)
+        print(f'phase {phase}, nf {nf}, batches of {bs}, {backend}: {1000*min(*before[1:], *again):.0f} ms, compiled {1000*after:.0f} ms after {first:.0f} s; '
+            f'graph breaks: {dict(dynamo.counters["graph_break"]) or "none"}', flush=True)
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -360,7 +393,10 @@ if __name__=='__main__':
     p = sub.add_parser('recorded')
     p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=find_device())
     for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
+    p = sub.add_parser('compiled')
+    p.add_argument('--device', default=find_device()); p.add_argument('--backend', default='inductor')
+    for k,v in dict(nf=16, bs=4, steps=4).items(): p.add_argument(f'--{k}', type=int, default=v)
     args = vars(parser.parse_args())
-    command = dict(train=train, recorded=recorded).get(args.pop('command'))
+    command = dict(train=train, recorded=recorded, compiled=compiled).get(args.pop('command'))
     if command: command(**args)
     else: lbp(); attention(); fill()
