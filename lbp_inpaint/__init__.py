@@ -54,7 +54,7 @@ Modules:
 - `lbp_inpaint.training.edge_connect`: First G1 learns to complete edges, then G2 to paint with them.
 - `lbp_inpaint.training.gated`: Two l1 losses and a hinge loss: the simplest training of all systems here.
 - `lbp_inpaint.training.habits`: What fastai's users try out of habit works, or says in one sentence what does it here.
-- `lbp_inpaint.training.objectives`: The losses of both phases, and who plays.
+- `lbp_inpaint.training.objectives`: Who plays in each phase of the training, and which losses each side lowers.
 - `lbp_inpaint.training.phases`: Stage one learns structure, then both stages learn to paint: the paper's training as turns of a fastai Learner.
 - `lbp_inpaint.training.processes`: Each process plays a part of every batch; the gradients of each turn are averaged, and all take the same step.
 - `lbp_inpaint.training.recording`: A whole batch as one CUDA graph, recorded once and replayed.
