@@ -1,5 +1,7 @@
 """Image inpainting with local binary patterns and spatial attention
 
+Take a cable, a scratch or a caption out of a photograph, and fill the hole. `lbp-inpaint` is an independent implementation of Wu, Zhou and Li's *Deep Generative Model for Image Inpainting with Local Binary Pattern Learning and Spatial Attention* (IEEE TMM 2021) in PyTorch and fastai. It is a command, a Python package with small weights, and a book: the notebooks that explain the method are the source code.
+
 Modules:
 
 - `lbp_inpaint.all`: `from lbp_inpaint.all import *`, beside `from fastai.vision.all import *`.
