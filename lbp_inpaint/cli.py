@@ -23,7 +23,9 @@ from .settings import *
 def _fill(
     picture, # Picture, folder of pictures, or - for standard input
     mask,    # Mask, white = hole; for a folder one mask, or a folder of masks with the same names
-    Out:str=None, # File to write, folder, or - for standard output; filled.png without it, for a folder the folder filled, and where the picture is - standard output
+    # File to write, folder, or - for standard output; without it filled.png, for a folder the folder filled,
+    # and where the picture is - standard output
+    Out:str=None,
     json:bool=False,  # Tell each result as a line of JSON?
     quiet:bool=False, # Tell nothing but problems?
     **kwargs
@@ -32,7 +34,8 @@ def _fill(
     from lbp_inpaint.filling.folders import fill
     out = Out or ('-' if picture in _STANDARD_INPUT else None)
     if out=='-': out = _standard_output(json)
-    own = kwargs.get('mask_from_alpha') or kwargs.get('mask_color') # is the hole marked in the picture itself?
+    # is the hole marked in the picture itself?
+    own = kwargs.get('mask_from_alpha') or kwargs.get('mask_color')
     picture,mask = _read_input(picture, mask, own, kwargs.get('max_megapixels', 200))
     tell = None if hasattr(out, 'write') or quiet and not json else _tell_json if json else _tell_names
     fill(picture, mask, out, tell, **kwargs)
@@ -43,16 +46,21 @@ _STANDARD_INPUT = '-','/dev/stdin'
 def _read_input(picture, mask, own, megapixels):
     "Picture and mask, those that are standard input as open files in memory"
     if not {picture,mask} & {*_STANDARD_INPUT}: return picture,mask
-    if {picture,mask}<={*_STANDARD_INPUT} and not own: raise UsageError('Picture and mask are both standard input; give one of them as a file.')
-    if sys.stdin is None or sys.stdin.isatty(): raise UsageError('Standard input is a terminal, which gives no picture; send one to it, as in: lbp-inpaint fill - MASK < PICTURE')
+    if {picture,mask}<={*_STANDARD_INPUT} and not own:
+        raise UsageError('Picture and mask are both standard input; give one of them as a file.')
+    if sys.stdin is None or sys.stdin.isatty(): raise UsageError('Standard input is a terminal, which '
+        'gives no picture; send one to it, as in: lbp-inpaint fill - MASK < PICTURE')
     from lbp_inpaint.filling.folders import read_pipe
     data = read_pipe(sys.stdin.buffer, megapixels).getvalue()
     return [io.BytesIO(data) if o in _STANDARD_INPUT else o for o in (picture,mask)]
 
 def _standard_output(json):
     "Standard output for a picture"
-    if json: raise UsageError('The picture and --json would both go to standard output; give the picture a file with -o.')
-    if sys.stdout.isatty(): raise UsageError('Standard output is a terminal, which shows no picture; give a file with -o, or send it on with > or |.')
+    if json:
+        raise UsageError('The picture and --json would both go to standard output; give the picture a file '
+            'with -o.')
+    if sys.stdout.isatty(): raise UsageError('Standard output is a terminal, which shows no picture; give '
+        'a file with -o, or send it on with > or |.')
     return sys.stdout.buffer
 
 # %% ../nbs/90_cli.ipynb #29e0bea9
@@ -64,7 +72,8 @@ def _tell_names(o):
 def _tell_json(o):
     "Print a line of JSON"
     name = lambda source: '-' if hasattr(source, 'read') else None if source is None else str(source)
-    print(js.dumps(dict(picture=name(o.picture), mask=name(o.mask), status=o.status, written=[str(p) for p in o.written], problem=str(o.problem) if o.problem else None)), flush=True)
+    print(js.dumps(dict(picture=name(o.picture), mask=name(o.mask), status=o.status,
+        written=[str(p) for p in o.written], problem=str(o.problem) if o.problem else None)), flush=True)
 
 # %% ../nbs/90_cli.ipynb #39b3ceaa
 _Names = Annotated[str, {'nargs':'+'}]
@@ -73,15 +82,21 @@ _LEFT_OPEN = 'sets','vgg','workers','every','minutes','device' # what a recipe d
 
 def _check_left_open(recipe, kwargs):
     "Raise `UsageError` for settings that are not the usual ones and that a recipe settles"
-    settled = [f.name for f in fields(TrainSettings) if kwargs.get(f.name, f.default)!=f.default and f.name not in _LEFT_OPEN]
-    if settled: raise UsageError(f'The recipe {recipe} has settings of its own, but {", ".join("--"+o.replace("_", "-") for o in settled)} came; '
-        'leave that away, or train without --recipe.')
+    settled = [f.name for f in fields(TrainSettings) if kwargs.get(f.name, f.default)!=f.default
+        and f.name not in _LEFT_OPEN]
+    if settled:
+        raise UsageError(f'The recipe {recipe} has settings of its own, but '
+            f'{", ".join("--"+o.replace("_", "-") for o in settled)} came; '
+            'leave that away, or train without --recipe.')
 
+# %% ../nbs/90_cli.ipynb #39b3ceab
 @takes(TrainSettings)
 def _train(
     folder,         # Folder of pictures, searched to the bottom
-    recipe:str=None, # Train, evaluate and describe by a recipe, 'small', 'sharp' or 'base'; its settings then hold
-    sets:_Names=None, # Names of picture sets in the folder, whose pictures and split are then checked and used
+    # Train, evaluate and describe by a recipe, 'small', 'sharp' or 'base'; its settings then hold
+    recipe:str=None,
+    # Names of picture sets in the folder, whose pictures and split are then checked and used
+    sets:_Names=None,
     Out:str='run',  # Folder for weights, model card, log and pictures
     **kwargs
 ):
@@ -112,7 +127,9 @@ def _convert(
 @takes(EvaluateSettings)
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
-    methods:_Names=None, # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
+    # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with
+    # +detail behind them; without it small and all classical ones
+    methods:_Names=None,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
     Out:str='evaluation', # Folder for table.csv, results.json, sheet.png and values.jsonl
@@ -141,9 +158,11 @@ def _ablate(
 # %% ../nbs/90_cli.ipynb #32eea5e3
 @takes(CompareSettings)
 def _compare(
-    data:_File,          # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
+    # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
+    data:_File,
     systems:_Names=SYSTEM_NAMES, # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
-    tables:_Names=TABLE_NAMES,   # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    tables:_Names=TABLE_NAMES,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     Out:str='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs
     **kwargs
@@ -176,10 +195,14 @@ def _serve(
 # %% ../nbs/90_cli.ipynb #4da74b43
 class _Devices(tuple):
     "Names of devices; those with a number, such as cuda:1, are not listed"
-    def __contains__(self, name): return super().__contains__(name.partition(':')[0]) and re.fullmatch(r'\w+|(cuda|mps):\d+', name) is not None
+    def __contains__(self, name):
+        return super().__contains__(name.partition(':')[0]) and re.fullmatch(r'\w+|(cuda|mps):\d+',
+            name) is not None
 
 _CHOICES = dict(device=_Devices(('auto','cpu','cuda','mps')), precision=PRECISION_NAMES)
-_METAVARS = {int:'N', float:'X', 'lbp':'FILE', 'vgg':'FILE', 'lpips':'FILE', 'attention':'X,Y', 'mask_color':'COLOR'} # by type, or by name
+# by type, or by name
+_METAVARS = {int:'N', float:'X', 'lbp':'FILE', 'vgg':'FILE', 'lpips':'FILE', 'attention':'X,Y',
+    'mask_color':'COLOR'}
 
 def _tidy(parser):
     "Plain names and choices in the place of types"
@@ -190,14 +213,16 @@ def _tidy(parser):
     return parser
 
 # %% ../nbs/90_cli.ipynb #dbdabd92
-COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, compare=_compare, demo=_demo, convert=_convert)
+COMMANDS = dict(fill=_fill, train=_train, serve=_serve, evaluate=_evaluate, ablate=_ablate, compare=_compare,
+    demo=_demo, convert=_convert)
 
 def _parser():
     p = argparse.ArgumentParser('lbp-inpaint', description=lbp_inpaint.__doc__.partition('\n')[0])
     p.add_argument('--version', action='version', version=f'lbp-inpaint {lbp_inpaint.__version__}')
     sub = p.add_subparsers(dest='command', required=True, metavar=f'{{{",".join(COMMANDS)}}}')
     for name,f in COMMANDS.items():
-        one = sub.add_parser(name, parents=[_tidy(anno_parser(f))], conflict_handler='resolve', help=f.__doc__, description=f.__doc__)
+        one = sub.add_parser(name, parents=[_tidy(anno_parser(f))], conflict_handler='resolve',
+            help=f.__doc__, description=f.__doc__)
         if f is not _fill: one.add_argument('--quiet', action='store_true', help='Tell nothing but problems?')
     return p
 
@@ -206,7 +231,7 @@ class _Terminated(BaseException): pass
 
 @contextlib.contextmanager
 def _terminable():
-    "SIGTERM as an exception, so that what is being written is tidied up; a second one waits. Training has its own, gentler way"
+    "SIGTERM as an exception, so that what is being written is tidied up; training has its own, gentler way"
     if threading.current_thread() is not threading.main_thread(): yield; return
     def stop(*_):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -223,8 +248,10 @@ def _run(command, kwargs):
         sys.stdout.flush()
         return 0,None
     except InpaintError as e: return e.exit_code,str(e)
-    except BrokenPipeError: # whoever read our output has gone; what Python would flush at its end goes nowhere
-        with contextlib.suppress(OSError, ValueError, AttributeError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # whoever read our output has gone; what Python would flush at its end goes nowhere
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError,
+            AttributeError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141,None
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
@@ -232,6 +259,7 @@ def _run(command, kwargs):
 def _say(message, kind=UserWarning, *_):
     "Print a problem or a note, without spoiling a bar; what programmers warn each other of is not for users"
     if not issubclass(kind, UserWarning): return
+    message = re.sub(r'[\0-\x08\x0b-\x1f\x7f]|\n(?!  )', lambda o: repr(o[0])[1:-1], str(message)) # a file's name may hold anything; lines of a table begin with two spaces
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)
@@ -245,7 +273,8 @@ def main(
     command = COMMANDS[kwargs.pop('command')]
     for k in ('pdb','xtra'): kwargs.pop(k)
     quiet = kwargs['quiet'] if command is _fill else kwargs.pop('quiet')
-    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # a file name need not be text
+    # a file name need not be text
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')
     with warnings.catch_warnings(), _terminable(), contextlib.ExitStack() as stack:
         warnings.simplefilter('ignore' if quiet else 'always', UserWarning)
         warnings.filterwarnings('ignore', module=r'PIL\.') # what it remarks on damage is ours to say

@@ -11,9 +11,10 @@ __all__ = ['load_pixels', 'value_range', 'to_levels', 'as_rgb', 'read_image', 't
 
 # %% ../nbs/06_image_files.ipynb #c5635237
 import io, logging, os, re, struct, sys, threading, zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 import numpy as np, torch
 from PIL import Image
+from scipy.ndimage import maximum_filter
 from .errors import *
 from .files import *
 from .core import *
@@ -39,16 +40,29 @@ def _file(source):
     with open(source, 'rb') as f: yield f if f.seekable() else _in_memory(f)
 
 # %% ../nbs/06_image_files.ipynb #6a1a69af
-def _check_png(f):
-    "Raise `SyntaxError` where a part of a PNG file does not match its checksum, `EOFError` where the file ends early"
+def _png_parts(f):
+    "Yield (kind, body, checksum) of the parts of a PNG file; raises `EOFError` where it ends early"
     f.seek(8)
     while len(head:=f.read(8))==8:
         n,kind = struct.unpack('>I4s', head)
         body,crc = f.read(n),f.read(4)
         if len(crc)<4: break
-        if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'): raise SyntaxError(f'checksum of its {kind.decode("ascii","replace")} part')
+        yield kind,body,crc
         if kind==b'IEND': return
     raise EOFError('truncated')
+
+def _check_png(f):
+    "The body of the cICP part, or None; raises `SyntaxError` where a part does not match its checksum, `EOFError` where the file ends early"
+    cicp = None
+    for kind,body,crc in _png_parts(f):
+        if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'): raise SyntaxError(f'checksum of its {kind.decode("ascii","replace")} part')
+        if kind==b'cICP': cicp = body
+    return cicp
+
+def _without_words(f):
+    "A PNG file without its text and profile"
+    parts = [struct.pack('>I', len(body))+kind+body+crc for kind,body,crc in _png_parts(f) if kind not in (b'tEXt',b'zTXt',b'iTXt',b'iCCP')]
+    return io.BytesIO(b'\x89PNG\r\n\x1a\n'+b''.join(parts))
 
 # %% ../nbs/06_image_files.ipynb #d82377b5
 _little = sys.byteorder=='little'
@@ -115,25 +129,99 @@ def _check_deflated(body):
         while body and not unpack.eof: unpack.decompress(body, 1<<24); body = unpack.unconsumed_tail
     except zlib.error: raise SyntaxError('checksum of its pixels') from None
 
-# %% ../nbs/06_image_files.ipynb #c953d62f
-_DEPTHS = 'int8','uint8','int16','uint16','int32','uint32','float16','float32','float64'
+# %% ../nbs/06_image_files.ipynb #3b094601
+def _by_lzw(body, height, width):
+    "Bytes `(height,width)` of a part that is compressed by LZW"
+    tags = [(256,width),(257,height),(258,8),(259,5),(262,1),(273,8+2+12*9+4),(277,1),(278,height),(279,len(body))]
+    entries = b''.join(struct.pack('<HHII', code, 4, 1, value) for code,value in tags)
+    im = _open(io.BytesIO(b'II*\0'+struct.pack('<IH', 8, len(tags))+entries+bytes(4)+body))
+    return np.asarray(_load(im))
 
-def _tiff(page, max_megapixels):
+def _summed(a, predictor, dtype, n):
+    "Numbers `(height,width*n)` of stored bytes `(height,bytes)`, `n` a pixel, each row of which may be differences"
+    if predictor==3: # of bytes: the most significant ones of all numbers come first
+        a = a.reshape(len(a), -1, n).cumsum(1, dtype=np.uint8).reshape(len(a), dtype.itemsize, -1)
+        return np.ascontiguousarray(a.swapaxes(1, 2)).view(dtype.newbyteorder('>'))[...,0]
+    whole = np.dtype(f'{dtype.byteorder}u{dtype.itemsize}')
+    a = np.ascontiguousarray(a).view(whole)
+    if predictor==2: a = a.reshape(len(a), -1, n).cumsum(1, dtype=whole.newbyteorder('=')).astype(whole).reshape(len(a), -1)
+    return a.view(dtype)
+
+# %% ../nbs/06_image_files.ipynb #53d4c96c
+def _unpacked(page, f):
+    "Array `(planes,H,W,C)` of a page whose compression tifffile leaves to another package"
+    n = page.samplesperpixel if page.planarconfig==1 else 1
+    (h,w),dtype = (page.imagelength,page.imagewidth),np.dtype(f'{page.parent.byteorder}{page.dtype.str[1:]}')
+    th,tw = (page.tilelength,page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, h),w)
+    res = np.empty((page.samplesperpixel//n,h,w,n), page.dtype)
+    places = [(k,y,x) for k in range(len(res)) for y in range(0, h, th) for x in range(0, w, tw)]
+    for (k,y,x),offset,size in zip(places, page.dataoffsets, page.databytecounts):
+        rows = th if page.is_tiled else min(th, h-y)
+        f.seek(offset)
+        a = _summed(_part(f.read(size), page.compression, rows, tw*n*dtype.itemsize), page.predictor, dtype, n)
+        here = res[k,y:y+th,x:x+tw]
+        here[:] = a.reshape(rows, tw, n)[:here.shape[0],:here.shape[1]]
+    return res
+
+def _part(body, compression, height, width):
+    "Bytes `(height,width)` of a strip or tile"
+    if compression==5: return _by_lzw(body, height, width)
+    if compression in (8,32946): body = zlib.decompress(body)
+    elif compression!=1: raise _Fault(f'is compressed in a way that cannot be read ({getattr(compression, "name", compression)})','save it anew, by LZW or deflate or uncompressed')
+    return np.frombuffer(body, np.uint8, height*width).reshape(height, width)
+
+# %% ../nbs/06_image_files.ipynb #c953d62f
+_DEPTHS = 'uint8','int16','uint16','int32','uint32','float16','float32','float64'
+
+def _tiff(page, f, max_megapixels):
     "Array `(H,W)` or `(H,W,C)` of a page that Pillow has no mode for"
     _check_size(page.imagewidth, page.imagelength, max_megapixels)
     n,kind = page.samplesperpixel,str(page.dtype)
-    if kind not in _DEPTHS or page.photometric not in (0,1,2) or not 1<=n<=4: raise _Fault(
+    if kind not in _DEPTHS or page.photometric not in (0,1,2) or n<1 or n>3 and page.photometric!=2: raise _Fault(
         f'stores {n} channels of {kind} ({getattr(page.photometric, "name", page.photometric)}), which cannot be filled','save it as grey or RGB in 8 or 16 bits')
-    a = page.asarray()
-    if n>1 and page.planarconfig==2: a = np.moveaxis(a, 0, -1)
-    if a.dtype.kind in 'iu' and kind not in ('uint8','uint16'): a = _whole_numbers(a)
-    return a.squeeze(-1) if a.ndim==3 and a.shape[2]==1 else a
+    try: a = page.asarray()
+    except ValueError as e:
+        if 'imagecodecs' not in str(e): raise
+        a = _unpacked(page, f)
+    if n>1 and page.planarconfig==2: a = np.moveaxis(a.reshape(n, page.imagelength, page.imagewidth), 0, -1)
+    return _with_alpha(a.reshape(page.imagelength, page.imagewidth, n), page)
 
-def _whole_numbers(a):
-    "int32 for the kinds of whole numbers that Pillow does not know; what is beyond it is beyond every picture, too"
-    return a.clip(-1<<31, (1<<31)-1).astype(np.int32)
+def _with_alpha(a, page):
+    "The colours of `(H,W,C)`, and with them the transparency, where there is one, that is multiplied into nothing"
+    n,extra = 3 if a.shape[2]>2 else 1,page.extrasamples
+    at = next((n+i for i,o in enumerate(extra) if o in (1,2)), n if not extra else None)
+    if at is None or at>=a.shape[2]: return a[...,:n] if n>1 else a[...,0]
+    a = np.dstack([a[...,:n],a[...,at]])
+    return _divided(a) if extra and extra[at-n]==1 else a
+
+def _divided(a):
+    "Colours that are no longer multiplied by their alpha, the last channel"
+    top,dtype = _held(a.dtype)[1],a.dtype
+    part = a[...,-1:].astype(np.float64)/top
+    color = (a[...,:-1]/np.where(part>0, part, 1)).clip(0, top)
+    return np.dstack([color if dtype.kind=='f' else color.round(), a[...,-1]]).astype(dtype)
 
 # %% ../nbs/06_image_files.ipynb #f06a0009
+def _pillow_can(im, page):
+    "Has Pillow a mode for an open file, that is, for the page of it?"
+    if im is None or page is None: return im is not None
+    bits,kind,raw = int(np.max(_tag(page, 258, 1))),str(page.dtype),_raw_mode(im)
+    if page.photometric in (0,1) and page.samplesperpixel!=len(im.getbands()): return False
+    if bits<=8: return kind!='int8'
+    if raw in _SWAPPED: return page.planarconfig==1
+    return im.mode.startswith('I;16') or (im.mode,kind) in (('I','int32'),('F','float32'))
+
+def _tiff_info(im, page):
+    "What is known beside the pixels"
+    info = dict({} if im is None else im.info, format='TIFF', declared=_declared(page), notes=[])
+    info['orientation'] = _tag(page, 274, 1) if im is None else _orientation(im)
+    if im is None and isinstance(_tag(page, 34675), bytes): info['icc_profile'] = _tag(page, 34675)
+    with suppress(ValueError, TypeError):
+        if page is not None and 42113 in page.tags: info['nodata'] = float(str(_tag(page, 42113)).strip('\0 ')) # GDAL's
+    if 'nodata' in info: info['notes'].append(f'marks what has no data with {info["nodata"]:g}, which stays as it is and unmarked in the result')
+    if page is not None and 1 in page.extrasamples: info['notes'].append('has colours multiplied by their transparency, which the result has apart')
+    return info
+
 def _read_tiff(f, max_megapixels):
     "(pixels, info, how to turn them) of an open TIFF file"
     pages = _pages(f)
@@ -141,19 +229,24 @@ def _read_tiff(f, max_megapixels):
     page = pages[number] if pages else None
     _check_whole(page, f)
     im = _open(f, number)
-    known = im is not None
-    if not known and page is None: raise _Fault(*identify_file(b'\0'))
-    info = dict(im.info if known else {}, format='TIFF', declared=_declared(page), orientation=_orientation(im) if known else _tag(page, 274, 1))
-    if known: _check_size(*im.size, max_megapixels)
-    elif isinstance(_tag(page, 34675), bytes): info['icc_profile'] = _tag(page, 34675)
-    raw = _raw_mode(im) if known else ''
-    if raw in _SWAPPED: pixels,turn = _deep(f, number, raw)
-    elif not known or np.max(_tag(page, 258, 1))>8 and im.mode not in ('I','F','I;16','I;16B','I;16L'): pixels,turn = _tiff(page, max_megapixels),info['orientation']
+    if im is None and page is None: raise _Fault(*identify_file(b'\0'))
+    info = _tiff_info(im, page)
+    if im is not None: _check_size(*im.size, max_megapixels)
+    if not _pillow_can(im, page): pixels,turn = _tiff(page, f, max_megapixels),info['orientation']
+    elif _raw_mode(im) in _SWAPPED: pixels,turn = _deep(f, number, _raw_mode(im))
     else: pixels,turn = _load(im),_orientation(im)
+    info['notes'] += _left_out(pixels, page)
     return _white_is_high(pixels, page),info,turn
 
+def _left_out(pixels, page):
+    "A note on channels that are neither colour nor transparency"
+    if page is None or page.photometric not in (0,1,2): return []
+    kept = len(pixels.getbands()) if isinstance(pixels, Image.Image) else 1 if pixels.ndim==2 else pixels.shape[2]
+    n = page.samplesperpixel-kept
+    return [f'has {n} more channel{"s"*(n>1)}, neither colour nor transparency, which the result is without'] if n>0 else []
+
 def _white_is_high(pixels, page):
-    "16-bit levels of a page, where 0 is black"
+    "Levels of a page, where 0 is black; of 8 bits Pillow has seen to it"
     if _tag(page, 262)!=0 or isinstance(pixels, Image.Image) and not pixels.mode.startswith('I;16'): return pixels
     a = np.asarray(pixels)
     top = 1 if a.dtype.kind=='f' else 2**min(16, int(np.max(_tag(page, 258, 16))))-1
@@ -205,6 +298,30 @@ def _orientation(im):
     try: return im.getexif().get(0x112, 1)
     except Exception: return 1 # damaged EXIF is no reason to refuse the picture
 
+# %% ../nbs/06_image_files.ipynb #e995e608
+_BITS = {'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
+
+def _deep_ppm(f, im):
+    "Array `(H,W,3)` of a PPM whose levels are not 0..255: uint8, or uint16 as 0..65535, as Pillow has those of a PGM"
+    kind,_,start,args = im.tile[0]
+    f.seek(start); body = f.read()
+    n,top,deep = im.size[0]*im.size[1]*3,args[-1],args[-1]>255
+    if kind!='ppm_plain': a = np.frombuffer(body[:n*(1+deep)], '>u2' if deep else 'u1')
+    else: a = np.array(body.split()[:n], np.uint32)
+    if a.size<n: raise EOFError('truncated')
+    most = 65535 if deep else 255
+    a = ((a.astype(np.uint32)*most+top//2)//top).clip(0, most).astype(np.uint16 if deep else np.uint8)
+    return a.reshape(*im.size[::-1], 3)
+
+def _bits_left(im, head):
+    "Bits of a channel, where Pillow keeps 8 of them; otherwise None"
+    if im.mode.startswith('I') or im.format not in ('JPEG2000','AVIF','SGI'): return None
+    if im.format=='SGI': return 16 if head[3:4]==b'\2' else None
+    if im.format=='AVIF': at = head.find(b'av1C')+6; return (12 if head[at]&0x20 else 10) if at>5 and head[at]&0x40 else None
+    at = head.find(b'\xff\x4f\xff\x51')+42 # SIZ, and in it the first channel's bits
+    bits = (head[at]&127)+1 if 41<at<len(head) else 8
+    return bits if bits>8 else None
+
 # %% ../nbs/06_image_files.ipynb #9ac14818
 _TIFF = b'II*\0',b'MM\0*',b'II+\0',b'MM\0+'
 
@@ -213,23 +330,34 @@ def _check_head(f, max_megapixels):
     f.seek(0); head = f.read(512)
     if head.startswith(b'\x89PNG\r\n\x1a\n'):
         if head[12:16]==b'IHDR' and len(head)>=24: _check_size(*struct.unpack('>II', head[16:24]), max_megapixels)
-        _check_png(f)
-    return head
+        return head,_check_png(f)
+    return head,None
 
 def _read_file(f, max_megapixels):
     "(pixels, info, how to turn them) of an open file"
-    head = _check_head(f, max_megapixels)
+    head,cicp = _check_head(f, max_megapixels)
     if head[:4] in _TIFF: return _read_tiff(f, max_megapixels)
+    try: pixels,info,turn = _read_other(f, head, max_megapixels)
+    except ValueError as e:
+        if head[:4]!=b'\x89PNG' or 'too large' not in str(e): raise
+        pixels,info,turn = _read_other(_without_words(f), head, max_megapixels)
+        info['notes'].append('has text or a colour profile of over a megabyte, which the result is without')
+    return pixels,info | (dict(cicp=cicp) if cicp else {}),turn
+
+def _read_other(f, head, max_megapixels):
+    "The same of a file that is no TIFF"
     im = _open(f)
     if im is None: raise _Fault(*identify_file(head))
     _check_size(*im.size, max_megapixels)
-    n,raw = getattr(im, 'n_frames', 1),_raw_mode(im)
+    n,raw,bits = getattr(im, 'n_frames', 1),_raw_mode(im),_bits_left(im, head)
     if n>1 and im.format not in ('MPO','PSD'): raise _Fault(f'holds {n} frames or pages','save the one you mean as a picture of its own')
-    info = dict(im.info, format=im.format, orientation=_orientation(im))
-    if raw in _SWAPPED or raw=='LA;16B':
-        pixels,turn = _deep(f, 0, raw)
-        return pixels,info,turn
-    return _load(im),info,_orientation(im)
+    info = dict(im.info, format=im.format, orientation=_orientation(im), notes=[])
+    if bits: info['notes'].append(f'has {bits} bits a channel, of which only 8 can be read from {im.format}')
+    if raw in _BITS and isinstance(info.get('transparency'), int): im.info['transparency'] = info['transparency'] = info['transparency']*_BITS[raw]
+    if raw in _SWAPPED or raw=='LA;16B': pixels,turn = _deep(f, 0, raw)
+    elif im.format=='PPM' and im.mode=='RGB' and im.tile[0].args[-1] not in ('RGB',255): pixels,turn = _deep_ppm(f, im),1
+    else: pixels,turn = _load(im),_orientation(im)
+    return pixels,info,turn
 
 # %% ../nbs/06_image_files.ipynb #87bdf512
 _MISSING = {FileNotFoundError:('is not there','check the path'), IsADirectoryError:('is a folder, not a picture','give one file'),
@@ -241,7 +369,7 @@ def _sentence(e):
     if isinstance(e, _Fault): return e.args
     for kind,said in _MISSING.items():
         if isinstance(e, kind): return said
-    text = ' '.join(str(e).split())
+    text = ' '.join(str(e).split())[:200]
     if 'closed' in text: return 'is closed, so that nothing can be read from it','give its path, or give it before it is closed'
     if isinstance(e, (EOFError,IndexError)) or any(o in text.lower() for o in ('truncated','not enough image data','unexpected end')):
         return 'is truncated, its end is missing','copy or download it again'
@@ -266,15 +394,17 @@ def _array(a):
     "A uint8 picture as Pillow has it, other depths as they are"
     if a.dtype==bool: a = a.astype(np.uint8)*255
     a = a.astype(a.dtype.newbyteorder('='), copy=False)
-    if str(a.dtype) not in ('uint8','uint16') or not (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4)) or not a.size: raise _Fault(
-        f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), (H,W,3) or (H,W,4) is needed','convert it to 0..255 first')
+    shaped = a.size and (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4))
+    if str(a.dtype) not in ('uint8','uint16') or not shaped: raise _Fault(f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), (H,W,3) or (H,W,4) is needed',
+        'convert it to 0..255 first' if shaped else 'give one picture, its channels last')
     if a.ndim==3 and a.shape[2]==1: a = a[...,0]
     return Image.fromarray(np.ascontiguousarray(a)) if a.ndim==2 or a.dtype==np.uint8 else a
 
 # %% ../nbs/06_image_files.ipynb #f06a0011
 def _from_tensor(x):
     "A tensor `(C,H,W)`, `(1,C,H,W)` or `(H,W)` as an array"
-    x = x.detach().cpu()
+    if x.is_meta: raise _Fault('is a tensor without data (meta)','give one that has values')
+    x = (x.to_dense() if x.layout!=torch.strided else x).detach().cpu()
     if x.ndim==4 and len(x)==1: x = x[0]
     if x.ndim==3: x = x.permute(1,2,0)
     if not x.is_floating_point(): return x.numpy()
@@ -297,12 +427,24 @@ def _read(source, max_megapixels):
     if isinstance(source, np.ndarray): return _array(source),{},1
     if isinstance(source, Image.Image):
         info = dict(source.info, format=source.format, orientation=_orientation(source))
-        source.load()
+        try: source.load()
+        except (AssertionError, AttributeError): raise ValueError('closed') from None # by the end of its `with`
         return _native(source),info,_orientation(source)
     if isinstance(source, (str,os.PathLike)) or hasattr(source, 'read'):
         with _file(source) as f: pixels,info,turn = _read_file(f, max_megapixels)
         return _native(pixels),info,turn
     raise _Fault(f'is {_NOTHING.get(type(source), "a "+type(source).__name__)}, but a path, an open file, a Pillow picture, an array or a tensor is needed','give one of these')
+
+# %% ../nbs/06_image_files.ipynb #d3153c69
+def _with_key(pixels, info):
+    "16-bit pixels of which one level or colour is transparent with an alpha channel, others as they are"
+    key,a = info.get('transparency'),pixels
+    if isinstance(a, Image.Image) and a.mode=='I;16': a = np.asarray(a)
+    if not isinstance(a, np.ndarray) or a.dtype!=np.uint16 or not isinstance(key, (int,tuple)) or np.size(key)!=(1 if a.ndim==2 else a.shape[2]): return pixels
+    clear = a==np.array(key, np.uint32)
+    if a.ndim==3: clear = clear.all(-1)
+    info['notes'] = [*info.get('notes', ()),f'has a transparent colour, so that the result is {"LA" if a.ndim==2 else "RGBA"}']
+    return np.dstack([a, np.where(clear, 0, 65535).astype(np.uint16)])
 
 # %% ../nbs/06_image_files.ipynb #201dc172
 def load_pixels(
@@ -313,13 +455,33 @@ def load_pixels(
     name = (source or "''") if isinstance(source, (str,os.PathLike)) else 'The picture'
     try:
         with _unlogged(): pixels,info,turn = _read(source, max_megapixels)
-        return _turn(pixels, turn),info
+        return _turn(_with_key(pixels, info), turn),info
     except Exception as e:
         what,remedy = _sentence(e)
         raise PictureError(f'{name} {what}; {remedy}.') from None
 
 # %% ../nbs/06_image_files.ipynb #0114cfcb
 def _held(dtype): return (0,255) if dtype in (np.uint8,bool) else (0,1) if dtype.kind=='f' else (0,65535)
+
+def _extent(a, known):
+    "(lowest, highest) of the known values, the largest first where there is none"
+    where = True if known is None else known.reshape(*known.shape, *[1]*(a.ndim-2))
+    far = (np.inf,-np.inf) if a.dtype.kind=='f' else (np.iinfo(a.dtype).max,np.iinfo(a.dtype).min)
+    return tuple(f(initial=o, where=where).item() for f,o in zip((a.min,a.max), far))
+
+def _bulk(a, known, lowest, highest):
+    "(lowest, highest) without what lies far from nearly all known values, and from nearly all beside the unknown"
+    if a.ndim==1: a,known = a[None],known if known is None else known[None]
+    step = 1+int((a.shape[0]*a.shape[1]/1e6)**.5) # the same grid whatever the hole is
+    a = a[::step,::step]
+    parts = [a.reshape(-1)]
+    if known is not None:
+        known = known[::step,::step]
+        parts = [a[known].ravel(), a[known&maximum_filter(~known, 33)].ravel()]
+    ends = [np.quantile(o.astype(np.float64), (.02,.98)) for o in parts if o.size]
+    if not ends: return lowest,highest
+    low,high = min(o[0].item() for o in ends),max(o[1].item() for o in ends)
+    return max(lowest, low-(high-low)/2),min(highest, high+(high-low)/2)
 
 def value_range(
     a:np.ndarray,          # Levels `(H,W)` or colours `(H,W,C)` in any depth
@@ -329,13 +491,13 @@ def value_range(
     "The range of a picture's own levels; raises `PictureError` for known ones that have no place in any picture."
     low,high = _held(a.dtype)
     if high==255: return low,high
-    where = True if known is None else known.reshape(*known.shape, *[1]*(a.ndim-2))
-    far = (np.inf,-np.inf) if a.dtype.kind=='f' else (np.iinfo(a.dtype).max,np.iinfo(a.dtype).min)
-    lowest,highest = (f(initial=o, where=where).item() for f,o in zip((a.min,a.max), far))
+    lowest,highest = _extent(a, known)
     if lowest>highest: return low,high
     if not np.isfinite([lowest,highest]).all(): raise PictureError('The picture holds values that are no numbers (NaN) or infinite; replace them and save it again.')
-    if lowest<low or highest>high: raise PictureError(f'The picture holds values from {lowest:g} to {highest:g}, but {low}..{high} is needed; scale them and save it again.')
+    beyond = .1 if a.dtype.kind=='f' else 0
+    if lowest<low-beyond or highest>high+beyond: raise PictureError(f'The picture holds values from {lowest:g} to {highest:g}, but {low}..{high} is needed; scale them and save it again.')
     if declared and declared[0]<=lowest and highest<=declared[1]<high: return declared
+    lowest,highest = _bulk(a, known, max(lowest, low), min(highest, high))
     return (low,high) if highest-lowest>=high/2 else (lowest,highest)
 
 # %% ../nbs/06_image_files.ipynb #f06a0014

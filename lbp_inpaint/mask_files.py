@@ -24,13 +24,19 @@ from .pictures import *
 def _mask_pixels(source, max_megapixels):
     "(pixels, info) of a mask; numbers in memory may be of any kind"
     a,tensor = source,isinstance(source, torch.Tensor)
-    if tensor: a = (source.float() if source.dtype==torch.bfloat16 else source).detach().cpu().numpy()
+    if tensor: a = _numbers(source)
     if isinstance(a, np.ndarray):
         while a.ndim>2 and len(a)==1 and (tensor or a.shape[-1] not in (1,3,4)): a = a[0]
         if tensor and a.ndim==3: a = np.moveaxis(a, 0, -1)
         if a.ndim==3 and a.shape[2]==1: a = a[...,0]
         if a.ndim==2 and a.size and a.dtype.kind in 'biuf': return a.astype(a.dtype.newbyteorder('='), copy=False),{}
     return load_pixels(a, max_megapixels)
+
+def _numbers(x):
+    "A tensor of any kind as an array; of one without numbers, the tensor itself, which `load_pixels` refuses"
+    if x.is_meta: return x
+    x = x.to_dense() if x.layout!=torch.strided else x
+    return (x.float() if x.dtype==torch.bfloat16 else x).detach().cpu().numpy()
 
 def _is_picture(source, picture):
     "Is a mask the picture itself?"
@@ -41,35 +47,47 @@ def _is_picture(source, picture):
 # %% ../nbs/08_mask_files.ipynb #0fffa662
 _WHITES = 1023,4095,16383 # 10, 12 and 14 bits in numbers of 16
 
-def _white(top):
-    "The level that is white in a mask whose brightest is `top`"
+def _white(top, dtype=np.dtype(np.uint16)):
+    "The level that is white among numbers of which the largest is `top`"
+    if dtype.kind in 'iu' and top==np.iinfo(dtype).max: return int(top)
     if top<=255: return 1 if top<=1 else 255
     return next((o for o in _WHITES if .97*o<=top<=o), 65535)
 
+def _grey(a):
+    "Grey levels of an array, as Pillow makes them of colours: in strips, with the weights of ITU-R 601"
+    if a.ndim==2 or a.shape[2]<3: return a if a.ndim==2 else a[...,0]
+    res = np.empty(a.shape[:2], a.dtype)
+    for i in range(0, len(a), 256):
+        strip = a[i:i+256,:,:3]@np.array([.299,.587,.114])
+        res[i:i+256] = strip if a.dtype.kind=='f' else strip.round()
+    return res
+
 def _as_levels(pixels):
     "Grey levels of a mask, and the one that is white"
-    if isinstance(pixels, Image.Image) and pixels.mode not in ('1','L') and pixels.mode[0] not in 'IF':
-        try: pixels = pixels.convert('L')
+    if isinstance(pixels, Image.Image) and pixels.mode not in ('1','L','LA','RGB','RGBA') and pixels.mode[0] not in 'IF':
+        try: pixels = pixels.convert('RGB')
         except ValueError: raise MaskError(f'The mask has colours of the kind {pixels.mode}, which cannot be read; save it as grey levels.') from None
     a = np.asarray(pixels)
-    if a.ndim==3: a = a[...,:3].mean(-1) if a.shape[2]>2 else a[...,0]
+    if a.ndim==3: a = a[...,:3] if a.shape[2]>2 else a[...,0]
     top = float(a.max())
     if not np.isfinite([top,float(a.min())]).all(): raise MaskError('The mask holds values that are no numbers (NaN) or infinite; replace them and save it again.')
-    return a,_white(top)
+    return _grey(a),_white(top, a.dtype)
 
 # %% ../nbs/08_mask_files.ipynb #de64294c
 def _alpha(pixels):
     "The transparency of what `load_pixels` gives, 0..255, or None where there is none, or all of it is opaque"
     if isinstance(pixels, np.ndarray):
         if pixels.ndim==2 or pixels.shape[2] not in (2,4): return None
-        alpha = to_levels(pixels[...,-1], 0, 1 if pixels.dtype.kind=='f' else 255 if pixels.dtype==np.uint8 else 65535)
+        alpha = pixels[...,-1]
+        alpha = to_levels(alpha, 0, 1 if alpha.dtype.kind=='f' else _white(alpha.max(), alpha.dtype))
     elif pixels.mode in ('LA','RGBA','PA','La','RGBa') or 'transparency' in pixels.info: alpha = np.asarray(pixels.convert('RGBA').getchannel('A'))
     else: return None
     return alpha if (alpha<255).any() else None
 
 def _opaque_levels(pixels, alpha):
-    "Levels where a mask is opaque, 0 where it is transparent"
-    grey = _as_levels(pixels.convert('RGBA').convert('L') if isinstance(pixels, Image.Image) else to_levels(pixels))[0]
+    "Levels 0..255 where a mask is opaque, 0 where it is transparent"
+    grey,white = _as_levels(pixels.convert('RGBA') if isinstance(pixels, Image.Image) else pixels)
+    if white!=255: grey = to_levels(grey, 0, white)
     if alpha.min()<alpha.max() and not grey[alpha>127].any(): raise MaskError('The mask is black where it is not transparent, '
         'so that what is the hole cannot be told; say it with --mask-from-alpha (transparent = hole, the contrary with --invert-mask).')
     return np.minimum(grey, alpha)
@@ -101,10 +119,14 @@ def mask_labels(
     palette = _palette_labels(pixels) if isinstance(pixels, Image.Image) and pixels.mode=='P' else None
     if palette is not None: return palette
     if lossy or _alpha(pixels) is not None: return None
-    a = _as_levels(pixels)[0]
+    a = np.asarray(pixels)
+    if a.ndim==3:
+        if not (a==a[...,:1]).all(): return None # colours
+        a = a[...,0]
     small = (a>0)&(a<=32)
     if a.max()<=1 or not small.any() or not (small|(a==0)|(a==255)|(a==65535)).all(): return None
-    return a if a.dtype.kind!='f' or (a==a.round()).all() else None
+    if (a[:,1:]!=a[:,:-1]).mean()>.3 or a.dtype.kind=='f' and (a!=a.round()).any(): return None
+    return a
 
 # %% ../nbs/08_mask_files.ipynb #a4fbc53d
 def bright_part(
@@ -114,8 +136,8 @@ def bright_part(
 ) -> np.ndarray: # bool `(H,W)`; raises `MaskError` where nothing is bright, and something nearly is
     "Where a mask is white."
     if levels.dtype==bool: return levels
-    top,trace = levels.max(),{255:255/16}.get(white, 0)
-    if white>1 and trace<top<threshold*white: raise MaskError(f'The mask has no white, its brightest level is {top:g} of {white}; '
+    top,trace = levels.max(),{255:255/16, 1:1/16}.get(white, 0)
+    if trace<top<threshold*white: raise MaskError(f'The mask has no white, its brightest level is {top:g} of {white:g}; '
         'draw the hole in white, name its colour with --mask-color, or lower --threshold.')
     return levels>=threshold*white
 
@@ -248,12 +270,19 @@ def check_hole(
 ):
     "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or when the mask is a photograph."
     if levels: _check_photograph(levels, picture, hole, which)
-    share = hole.mean()
+    share,covered = hole.mean(),_covered(hole, picture)
     if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, so that there is next to nothing to fill it from; '
         'exchange black and white with --invert-mask, or draw a smaller hole.')
     if share>.6: warnings.warn(f'{which} makes {share:.0%} of the picture a hole; '
         'if that is the wrong way round, exchange black and white with --invert-mask.', stacklevel=3)
+    elif covered>.98: warnings.warn(f'{which} covers {covered:.0%} of what the picture shows, as the rest is transparent, so that there is next to nothing to fill it from; '
+        'draw a smaller hole.', stacklevel=3)
     if not share: warnings.warn(f'{which} has no hole, so the picture stays as it is; paint white what should be filled.', stacklevel=3)
+
+def _covered(hole, picture):
+    "Which part of what is not transparent is the hole, 0..1"
+    shown = ~picture.unknown() if picture.is_clear else None
+    return 0 if shown is None or not shown.any() else hole[shown].mean()
 
 # %% ../nbs/08_mask_files.ipynb #27e67fdf
 _LOSSY = 'JPEG','MPO','JPEG2000','AVIF','WEBP' # in which small numbers are noise

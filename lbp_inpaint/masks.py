@@ -19,7 +19,7 @@ from .errors import *
 def hole_ratio(
     mask:torch.Tensor, # `(...,H,W)`, 1 = hole
 ) -> torch.Tensor: # Share of hole pixels, 0..1, shape `(...)`
-    "Which part of a picture is missing."
+    "How much of a picture is missing."
     return mask.float().mean((-2,-1))
 
 # %% ../nbs/05_masks.ipynb #3972261d

@@ -42,15 +42,6 @@ def _separate(pixels, notes):
     if pixels.mode=='RGBA': return 'RGB', a[...,:3], a[...,3]
     return {'I;16B':'L','I;16L':'L','I;16':'L','I':'L','F':'L'}.get(pixels.mode, pixels.mode), a, None
 
-# %% ../nbs/07_pictures.ipynb #94e42942
-def _keyed_alpha(color, info, notes):
-    "Alpha of 16-bit pixels of which one colour is transparent, or None"
-    key = info.get('transparency')
-    if color.dtype.itemsize!=2 or color.dtype.kind!='u' or not isinstance(key, (int,tuple)): return None
-    clear = color==np.array(key, color.dtype)
-    notes.append(f'has a transparent colour, so that the result is {"LA" if color.ndim==2 else "RGBA"}')
-    return np.where(clear if color.ndim==2 else clear.all(-1), 0, 65535).astype(color.dtype)
-
 # %% ../nbs/07_pictures.ipynb #de4138de
 _EXIF,_GPS = 0x8769,0x8825
 Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{})) # number -> value, of the file itself, of EXIF and of the place
@@ -133,9 +124,8 @@ class Picture:
     ):
         self.source,self.name = source,source if isinstance(source, (str,Path)) else 'The picture'
         pixels,self.info = load_pixels(source, max_megapixels)
-        self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[]
+        self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[*self.info.get('notes', ())]
         self.model,self.color,self.alpha = _separate(pixels, self.notes)
-        if self.alpha is None: self.alpha = _keyed_alpha(self.color, self.info, self.notes)
         self.tags = read_tags(source, self.info)
         if self.model not in ('1','L','RGB','CMYK'): raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; save it as RGB.')
 
@@ -153,7 +143,14 @@ def unknown(self:Picture,
 ) -> np.ndarray: # bool `(H,W)`: the hole, and what is transparent
     "Where a network may not look."
     if hole is None: hole = np.zeros(self.color.shape[:2], bool)
+    if 'nodata' in self.info: hole = hole | self._without_data
     return hole if not self.is_clear else hole | (to_levels(self.alpha, 0, _opaque(self.alpha))==0)
+
+@patch(as_prop=True)
+def _without_data(self:Picture): # bool `(H,W)`
+    none = self.info['nodata']
+    a = np.isnan(self.color) if none!=none else self.color==none
+    return a if a.ndim==2 else a.all(-1)
 
 @patch
 def own_range(self:Picture,
@@ -190,7 +187,7 @@ def paint(self:Picture,
     if opaque and self.alpha is not None:
         self.alpha = self.alpha.copy()
         self.alpha[hole] = _opaque(self.alpha)
-    share = (self.unknown()&hole).sum()/max(1, hole.sum())
+    share = (self.is_clear and (to_levels(self.alpha, 0, _opaque(self.alpha))==0)[hole].sum())/max(1, hole.sum())
     if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
     return self
 
@@ -217,7 +214,7 @@ def _shallow(model, color, alpha):
 
 def _no_mode(model, color, alpha):
     "Are there more than 8 bits a channel, in a way that Pillow has no mode for?"
-    return color.dtype!=np.uint8 and model!='1' and (model=='RGB' or alpha is not None or color.dtype.itemsize>4 or color.dtype==np.float16)
+    return color.dtype!=np.uint8 and model!='1' and (model=='RGB' or alpha is not None or color.dtype not in (np.uint16,np.int32,np.float32))
 
 @patch(as_prop=True)
 def is_deep(self:Picture): return _no_mode(self.model, self.color, self.alpha)
@@ -276,15 +273,19 @@ def _text(info):
 def _gamma(info):
     "PNG's chunks on what its numbers mean"
     if info.get('format')!='PNG': return []
+    first = [(b'cICP', info['cicp'])] if info.get('cicp') else [] # goes before a profile
     res = [(b'gAMA', struct.pack('>I', round(info['gamma']*1e5)))] if info.get('gamma') else []
     if info.get('chromaticity'): res.append((b'cHRM', struct.pack('>8I', *(round(o*1e5) for o in info['chromaticity']))))
-    return res + ([(b'sRGB', bytes([info['srgb']]))] if 'srgb' in info else [])
+    return first + res + ([(b'sRGB', bytes([info['srgb']]))] if 'srgb' in info else [])
 
 # %% ../nbs/07_pictures.ipynb #5ca4de76
+def _is_usual(info): return not info.get('cicp') and abs((info.get('gamma') or .45455)-.45455)<.01 # what every screen takes numbers for
+
 def _found(info, tags, keep_metadata):
     "What may be carried into a result: name in `METADATA` -> value"
     usual,more,comment = _text(info)
-    found = dict(profile=info.get('icc_profile'), gamma=_gamma(info), resolution=_resolution(info, tags.main), about=_only(tags.main, _ABOUT), **_exif_parts(tags.exif),
+    about = {k:v for k,v in _only(tags.main, _ABOUT).items() if not (k==0x10E and isinstance(v, bytes) and v.startswith(b'{"shape": '))} # tifffile's, of how the file was laid out
+    found = dict(profile=info.get('icc_profile'), gamma=_gamma(info), resolution=_resolution(info, tags.main), about=about, **_exif_parts(tags.exif),
         text=usual, more=more, comment=comment, place=tags.gps)
     return {k:v for k,v in found.items() if v and (keep_metadata or not METADATA[k].asked)}
 
@@ -297,7 +298,7 @@ def _carried(info, tags, kind, keep_metadata, notes):
         if about := {**moved, **found.get('about', {})}: found['about'] = about
         if rest := {k:v for k,v in text.items() if k not in _TEXT_TAGS}: found['text'] = rest
     if found.get('resolution', (0,0,2))[2]==1 and kind!='TIFF': del found['resolution']
-    lost = [METADATA[k].what for k in found if kind not in METADATA[k].formats and not (k=='gamma' and abs((info.get('gamma') or .45455)-.45455)<.01)]
+    lost = [METADATA[k].what for k in found if kind not in METADATA[k].formats and not (k=='gamma' and _is_usual(info))]
     if lost: notes.append(f'loses its {" and its ".join(lost)}, which {kind} does not hold')
     return {k:v for k,v in found.items() if kind in METADATA[k].formats}
 
@@ -390,7 +391,8 @@ def _png_chunks(carried):
     "Text and gamma for PNG"
     info = PngInfo()
     for k,v in {**carried.get('text', {}), **carried.get('more', {}), **({'Comment':carried['comment']} if 'comment' in carried else {})}.items(): info.add_text(k, v)
-    for k,v in carried.get('gamma', ()) if 'profile' not in carried else (): info.add(k, v)
+    for k,v in carried.get('gamma', ()):
+        if k==b'cICP' or 'profile' not in carried: info.add(k, v)
     return info
 
 def _pixel_size(carried):

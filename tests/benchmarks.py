@@ -6,22 +6,27 @@ ways, the whole fill beside them, detail, the attention, the start, specks, a fo
 `python tests/benchmarks.py specks PICTURES`: how well specks are filled on tiles, beside windows of 256 pixels.
 
 `python tests/benchmarks.py train [--device cuda] [--out FILE.json] [--seconds S] [--budget B]`: training steps, fills
-and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1."""
+and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1.
+
+`python tests/benchmarks.py recorded FOLDER --vgg FILE`: batches played and recorded. `compiled`: what torch.compile would gain.
+
+`python tests/benchmarks.py systems [--device cuda] [--fraction 0.25] [--bs 1] [--steps 2]`: training steps a second of
+the paper's system and of the four that it is compared with, side by side, with GFLOP and processor time."""
 import os
 os.environ.setdefault('KINETO_LOG_LEVEL', '99') # torch's profiler would write between the rows
 import argparse, gc, json, platform, tempfile, time
 from itertools import chain, product
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np, torch
 from PIL import Image
 from skimage import data
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from lbp_inpaint.nets.attention import spatial_attention
-from lbp_inpaint.core import PRECISIONS
+from lbp_inpaint.nets.attention import cell_mask, spatial_attention
+from lbp_inpaint.core import PRECISIONS, find_device, to_grey
 from lbp_inpaint.errors import InpaintError
-from lbp_inpaint.core import find_device
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.lbp import lbp_codes
 
@@ -89,6 +94,7 @@ class Batches:
     "The same batch to count operations, to warm up, for `seconds` to take the time, to profile; `row` is what came out"
     def __init__(self, batch, device, seconds):
         self.batch,self.device,self.seconds,self.row,self.steps = batch,device,seconds,{},None
+        self.dataset = SimpleNamespace(size=batch[0].shape[-1]) # a learner asks for it
     def __len__(self): return 10**6 # callbacks ask; nobody knows
     def to(self, device): return self
     def __iter__(self):
@@ -138,7 +144,10 @@ class Row:
     def name(self): return ' '.join(f'{k}={v}' if k!='what' else v for k,v in self.what.items())
     def run(self):
         try: yield from self.f(*self.args, **self.what)
-        except (torch.OutOfMemoryError, InpaintError) as e: problem = str(e).splitlines()[0]
+        except torch.OutOfMemoryError as e: problem = str(e).splitlines()[0]
+        except InpaintError as e: # what a Learner makes of it; anything else is a fault of this script
+            if 'not enough memory' not in str(e): raise
+            problem = str(e)
         else: return
         yield dict(**self.what, skipped=problem)
 
@@ -148,13 +157,13 @@ def training(device, seconds, limit, what, nf, bs, precision):
     The memory floor counts ten times the parameters in float32 (read in both passes, the gradient written and read, six
     times in Adam), and writing and reading what is saved for the backward pass; it leaves out everything else. The
     arithmetic floor is the time of as many operations in a matrix product (bfloat16 on a GPU, always)."""
-    from fastai.data.core import DataLoaders
+    from lbp_inpaint.training.data import InpaintDataLoaders
     from lbp_inpaint.training.phases import inpaint_learner
     from lbp_inpaint.training.recording import RecordedBatch
     from lbp_inpaint.training.steps import FiniteSteps, TurnPrecision
     batch = random_batch(bs, device)
     none = Batches(batch, device, 0); none.all_steps = lambda: iter(())
-    dls = DataLoaders(none, none, device=torch.device(device))
+    dls = InpaintDataLoaders(none, none, device=torch.device(device))
     learn = inpaint_learner(dls, nf=nf, lambda_p=0, lambda_s=0, cbs=[TurnPrecision(precision), FiniteSteps(), RecordedBatch(2)]) # as `train` does
     for phase in (1,2):
         learn.enter_phase(phase)
@@ -165,6 +174,46 @@ def training(device, seconds, limit, what, nf, bs, precision):
         n = sum(p.numel() for turn in learn.turns for name in turn.players for p in learn.model[name].parameters())
         floors(loader.row, limit, 10*4*n + 2*loader.row['saved'])
         yield dict(what=f'phase {phase}', nf=nf, bs=bs, precision=precision, **loader.row)
+
+def one_hot_attention(feat, mask, top_t=2):
+    "`spatial_attention` as a product of matrices, each match a row of zeros with a 1 in it"
+    unit,missing,cells = torch.nn.functional.normalize(feat.flatten(2), dim=1),mask.flatten(2).bool(),feat.flatten(2).transpose(1,2)
+    found = [(unit.transpose(1,2)@unit).masked_fill(~group, -torch.inf).topk(top_t, -1) for group in (missing,~missing)]
+    weight,index = torch.cat([o.values for o in found], -1).exp(),torch.cat([o.indices for o in found], -1)
+    picked = torch.nn.functional.one_hot(index, cells.shape[1]).to(feat.dtype)@cells[:,None]       # (B,N,2T,C)
+    new = (weight[...,None]*picked).sum(2)/weight.sum(-1, keepdim=True)
+    return torch.where(missing.transpose(1,2), new, cells).transpose(1,2).reshape(feat.shape)
+
+class OneHotAttention(torch.nn.Module):
+    def forward(self, feat, mask): return one_hot_attention(feat, cell_mask(mask, feat.shape[2:]))
+
+def lbp_by_loop(image):
+    "The map of a picture, pixel by pixel"
+    from test_lbp import codes_by_loop
+    return torch.tensor([codes_by_loop(o[0].tolist(), 'gt', 'zero') for o in to_grey(image)])[:,None].float()/127.5-1
+
+def plain_loop(device, seconds, limit, what, nf, bs, precision):
+    """Phase 2 as the authors' published code computes it, in a loop written out: LBP codes pixel by pixel, the attention by
+    one-hot matrices, the truth's pass with its gradient, the discriminator asked twice, an Adam for each side."""
+    from lbp_inpaint.nets.discriminator import PatchDiscriminator
+    from lbp_inpaint.nets.generator import InpaintNet
+    net,d = InpaintNet(nf).to(device),PatchDiscriminator(3, nf).to(device)
+    net.g2.unet.attention,f = OneHotAttention(),torch.nn.functional
+    adams = [torch.optim.Adam(o.parameters(), lr=2e-4, betas=(.5,.999)) for o in (d,net)]
+    loader = Batches(random_batch(bs, device), device, seconds)
+    def step(loss, adam): adam.zero_grad(); loss.backward(); adam.step()
+    try:
+        for image,mask,truth in loader:
+            true_lbp = lbp_by_loop(truth).to(device)
+            hole = f.max_pool2d(mask, 3, 1, 1)
+            lbp = net.g1(torch.where(hole.bool(), 1., true_lbp), hole)
+            fill,feats = net.g2(image, lbp, mask, features=True)
+            step(f.softplus(-d(truth)).mean()+f.softplus(d(fill.detach())).mean(), adams[0])
+            aims = net.g2(truth, true_lbp, mask, features=True)[1]
+            levels = sum(f.mse_loss(*o) for o in zip(feats, aims))
+            step(.01*levels+10*f.mse_loss(fill, truth)-.2*f.softplus(d(fill)).mean(), adams[1])
+    finally: loader.close()
+    yield dict(what=what, nf=nf, bs=bs, precision=precision, **loader.row)
 
 def filling(device, seconds, limit, what, nf, bs, precision):
     "Both generators, without gradients; the memory floor is reading the parameters once"
@@ -221,7 +270,7 @@ def top_two(device, seconds_, limit, what, bs, n=1024):
 
 # the table
 
-COLUMNS = dict(what='28', nf='4', bs='4', precision='6', rate='10.1f', ms='10.2f', peak='9.0f', kernels='8',
+COLUMNS = dict(what='28', nf='4', bs='4', precision='6', rate='10.2f', ms='10.2f', peak='9.0f', kernels='8',
     scalars='8', nonzero='8', waits='6', arithmetic='10.2f', memory='8.2f', reached='9.1f')
 TITLES = dict(precision='type', rate='pict./s', ms='ms a step', peak='peak MB', arithmetic='arithm. ms',
     memory='mem. ms', reached='reached %')
@@ -240,6 +289,7 @@ def jobs(device, seconds, limit):
     def row(f, what, s=seconds, **kwargs): return Row(f, device, s, limit, what=what, **kwargs)
     if not is_cuda(device):
         return [*(row(training, 'step', nf=nf, bs=bs, precision='fp32') for nf,bs in ((16,1),(64,1),(16,16))),
+            row(plain_loop, 'phase 2, a plain loop', nf=64, bs=1, precision='fp32'),
             *(row(filling, 'fill', nf=nf, bs=1, precision='fp32') for nf in (16,64)),
             row(loading, 'loader', bs=16), row(top_two, 'top 2', bs=1)]
     first = [(64,16,'bf16'),(64,1,'bf16'),(24,64,'bf16'),(16,64,'bf16')]
@@ -500,6 +550,74 @@ def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
         with profile(activities=[ProfilerActivity.CUDA]) as seen: learn.recorded_batch.graph.replay(); sync(device)
         for kind,(ms,n) in sorted(kinds(seen.key_averages()).items(), key=lambda o: -o[1][0]): print(f'  {kind}: {ms:.2f} ms, {n} kernels')
 
+# the systems of Tables I and II, trained alike
+
+def timed_steps(game, batch, steps, device):
+    "((wall, processor) seconds a step, GFLOP of a picture's training), the phases weighed by the pictures that each sees"
+    from lbp_inpaint.evidence.compare import PHASE_SHARES, gflop_of, play_once
+    wall = cpu = gflop = 0.
+    one = [o[:1] for o in batch]
+    for phase,share in zip(game.phases, PHASE_SHARES[game.phases]):
+        gflop += share*gflop_of(lambda: play_once(game, phase, one)) # warms up, too
+        sync(device)
+        start,began = time.perf_counter(),time.process_time()
+        for _ in range(steps): play_once(game, phase, batch)
+        sync(device)
+        wall,cpu = wall+share*(time.perf_counter()-start)/steps,cpu+share*(time.process_time()-began)/steps
+    return (wall,cpu),gflop
+
+def systems(device, fraction=1/4, bs=1, steps=2):
+    "A row for each system, by its own losses without VGG and by one plain loss, as `compare` trains them"
+    from lbp_inpaint.evidence.compare import PlainObjectives, width_of
+    from lbp_inpaint.nets.build import SYSTEMS, build_net
+    from lbp_inpaint.settings import LearnerSettings
+    from lbp_inpaint.training.phases import objectives_for
+    data = SimpleNamespace(train_ds=SimpleNamespace(size=256), device=torch.device(device))
+    print(f'{device_name(device)}, torch {torch.__version__}, CPU threads: {torch.get_num_threads()}; '
+        f'{fraction:g} of the official widths, batches of {bs}, forward and backward of all turns')
+    print(f'{"system":8}{"losses":8}{"width":>6}{"steps/s":>10}{"CPU s a step":>14}{"step GFLOP":>12}{"GFLOP/s":>9}')
+    for system in SYSTEMS:
+        blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {}
+        for losses in ('own','plain'):
+            nf = width_of(system, fraction)
+            net = build_net(system, nf=nf).to(device).train()
+            game = PlainObjectives(net) if losses=='plain' else objectives_for(net, LearnerSettings(system=system, **blind), data)
+            for o in game.networks.values(): o.to(device)
+            (wall,cpu),gflop = timed_steps(game, random_batch(bs, device), steps, device)
+            print(f'{system:8}{losses:8}{nf:6}{1/wall:10.2f}{cpu:14.3f}{gflop*bs:12.2f}{gflop*bs/wall:9.1f}', flush=True)
+
+# what torch.compile would gain
+
+def compiled(device, nf=16, bs=4, backend='inductor', steps=4):
+    "Steps of both phases with the networks as they are and compiled, in processor time (on a GPU by the clock), and graph breaks"
+    import torch._dynamo.utils as dynamo
+    from lbp_inpaint.training.data import InpaintDataLoaders
+    from lbp_inpaint.training.phases import inpaint_learner
+    from lbp_inpaint.training.steps import FiniteSteps
+    clock = time.perf_counter if is_cuda(device) else time.process_time
+    def learner():
+        none = Batches(random_batch(bs, device), device, 0); none.all_steps = lambda: iter(())
+        torch.manual_seed(0)
+        return inpaint_learner(InpaintDataLoaders(none, none, device=torch.device(device)), nf=nf, lambda_p=0, lambda_s=0, cbs=FiniteSteps())
+    def took(learn, n):
+        res,batch = [],random_batch(bs, device)
+        def batches():
+            for _ in range(n):
+                sync(device); start = clock()
+                yield batch
+                sync(device); res.append(clock()-start)
+        learn.dls.loaders[0] = type('Loader', (), dict(__iter__=lambda o: batches(), __len__=lambda o: n, to=lambda o, d: o))()
+        with learn.no_bar(), learn.no_logging(): learn.fit(1)
+        return res
+    plain,fast = learner(),learner()
+    for o in fast.model.children(): o.compile(backend=backend)
+    for phase in (1,2):
+        for o in (plain,fast): o.enter_phase(phase)
+        before,first,*after = took(plain, steps),*took(fast, steps)
+        after,again = min(after),took(plain, steps)
+        print(f'phase {phase}, nf {nf}, batches of {bs}, {backend}: {1000*min(*before[1:], *again):.0f} ms, compiled {1000*after:.0f} ms after {first:.0f} s; '
+            f'graph breaks: {dict(dynamo.counters["graph_break"]) or "none"}', flush=True)
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -510,11 +628,17 @@ if __name__=='__main__':
     p = sub.add_parser('recorded')
     p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=find_device())
     for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
+    p = sub.add_parser('systems')
+    p.add_argument('--device', default=find_device()); p.add_argument('--fraction', type=float, default=1/4)
+    for k,v in dict(bs=1, steps=2).items(): p.add_argument(f'--{k}', type=int, default=v)
     p = sub.add_parser('fill')
     p.add_argument('--out'); p.add_argument('--compile', action='store_true', help='torch.compile, too; it needs a C++ compiler and minutes')
     p = sub.add_parser('specks')
     p.add_argument('folder'); p.add_argument('--n', type=int, default=20)
+    p = sub.add_parser('compiled')
+    p.add_argument('--device', default=find_device()); p.add_argument('--backend', default='inductor')
+    for k,v in dict(nf=16, bs=4, steps=4).items(): p.add_argument(f'--{k}', type=int, default=v)
     args = vars(parser.parse_args())
-    command = dict(train=train, recorded=recorded, fill=fills, specks=specks).get(args.pop('command'))
+    command = dict(train=train, recorded=recorded, compiled=compiled, systems=systems, fill=fills, specks=specks).get(args.pop('command'))
     if command: command(**args)
     else: lbp(); attention()

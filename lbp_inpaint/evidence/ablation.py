@@ -50,7 +50,8 @@ class Arm:
     joint_from_start:bool = False # Is the time of phase 1 spent on phase 2, too?
     frozen:bool = False     # Does G1 stay as it is in phase 2?
     weights_of:str = None   # Arm whose weights are used, instead of a training of its own
-    intact:bool = None      # Is it shown intact pictures when it is scored? Without it, where its guidance looks under the hole
+    # Is it shown intact pictures when it is scored? Without it, where its guidance looks under the hole
+    intact:bool = None
 
     @property
     def guidance(self): return find_guidance(self.net.get('guidance', 'lbp'))
@@ -66,10 +67,12 @@ _keep_eq5,_no_levels = dict(lambda_lbp=1.),dict(lambda_m=0.)
 _guided = {k:Arm(dict(guidance=k), joint=_keep_eq5) for k in ('lbp','planes','canny','rtv')}
 
 STUDIES = {
-    'attention': {'ours':Arm(), 'none':Arm(dict(attention='none')), 'contextual':Arm(dict(attention='contextual')),
-        'shift':Arm(dict(attention='shift')), 'not itself':Arm(dict(include_self=False)), 'release':Arm(dict(attention='release'))},
-    'multi-level': {'both':Arm(), 'G1 only':Arm(joint=_no_levels), 'G2 only':Arm(lbp=_no_levels), 'neither':Arm(lbp=_no_levels, joint=_no_levels)},
-    'guidance': {**_guided, 'none':Arm(dict(guidance='none')), **{f'true {k}':Arm(dict(guidance=f'true {k}')) for k in _guided}},
+    'attention': {'ours':Arm(), **{k:Arm(dict(attention=k)) for k in ('none','contextual','shift')},
+        'not itself':Arm(dict(include_self=False)), 'release':Arm(dict(attention='release'))},
+    'multi-level': {'both':Arm(), 'G1 only':Arm(joint=_no_levels), 'G2 only':Arm(lbp=_no_levels),
+        'neither':Arm(lbp=_no_levels, joint=_no_levels)},
+    'guidance': {**_guided, 'none':Arm(dict(guidance='none')),
+        **{f'true {k}':Arm(dict(guidance=f'true {k}')) for k in _guided}},
     'top-t': {'T=2, 32x32':Arm(), **{f'T={t}, 32x32':Arm(dict(top_t=t)) for t in (1,4,8)},
         'T=2, 16x16':Arm(dict(layer=12)), 'T=2, 64x64':Arm(dict(layer=14))},
     'phases': {'two phases':Arm(), 'joint from the start':Arm(joint_from_start=True),
@@ -82,12 +85,13 @@ STUDIES = {
 def study_arms(
     name:str,       # One of `STUDIES`
     only:list=None, # Names of some of its arms; all without it
-) -> dict: # Name -> `Arm`, the paper's first, whether it was named or not; raises `UsageError` where there are none of that name
+) -> dict: # Name -> `Arm`, the paper's first, named or not; raises `UsageError` where a name is unknown
     "The arms of a study, and those that they need."
     arms = look_up(name, STUDIES, 'study')
     only = list(arms) if only is None else [only] if isinstance(only, str) else list(only)
     if unknown := [o for o in only if o not in arms]: raise UsageError(
-        f'The study {name} has no arm {" or ".join(map(repr, unknown))}; its arms are {", ".join(map(repr, arms))}.')
+        f'The study {name} has no arm {" or ".join(map(repr, unknown))}; its arms are '
+        f'{", ".join(map(repr, arms))}.')
     needed = {next(iter(arms)), *only, *(arms[o].weights_of for o in only)}
     return {k:v for k,v in arms.items() if k in needed}
 
@@ -120,7 +124,8 @@ def count_budget(
     n_valid:int,             # Pictures held out
 ) -> Budget:
     "A budget in numbers."
-    b = {k:v if (given := getattr(settings, k, None)) is None else given for k,v in BUDGETS[settings.budget].items()}
+    b = {k:v if (given := getattr(settings, k, None)) is None else given
+        for k,v in BUDGETS[settings.budget].items()}
     for k,passes in (('n_lbp',20),('n_joint',40)):
         if b[k] is None: b[k] = passes*n_train
     b['pictures'],b['bs'] = min(n_valid, b['pictures'] or n_valid),min(b['bs'], n_train)
@@ -136,7 +141,8 @@ class Ground:
     losses:dict # Other weights of losses
     decay:float # Last part of each phase, 0..1, in which the learning rate falls to 0
 
-GROUNDS = dict(paper=Ground({}, {}, 0.), plain=Ground(dict(hole_value='smooth'), dict(lambda_a=0., psnr_loss=True), .7))
+GROUNDS = dict(paper=Ground({}, {}, 0.),
+    plain=Ground(dict(hole_value='smooth'), dict(lambda_a=0., psnr_loss=True), .7))
 
 # %% ../../nbs/64_evidence.ablation.ipynb #97ec2e98
 @dataclass(frozen=True)
@@ -175,7 +181,8 @@ def make_study(
     "Settle all that the runs of a study share; writes nothing."
     arms,out,device = study_arms(name, settings.arms),Path(out),find_device(settings.device)
     if Path(data).resolve() in (out.resolve(), *out.resolve().parents): raise UsageError(
-        f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; choose another place.')
+        f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; choose '
+        'another place.')
     start = load_net(find_weights(settings.pretrained)) if settings.pretrained else None
     if start: settings = replace(settings, nf=start.config['nf'])
     dls = InpaintDataLoaders.from_folder(data, device=device)
@@ -183,7 +190,8 @@ def make_study(
     budget = count_budget(settings, len(train), len(valid))
     dls.check_pictures()
     test = [valid[i*len(valid)//budget.pictures] for i in range(budget.pictures)]
-    return Study(name, arms, out, settings, budget, device, data_digest(dls), train, test, dls.train_ds.bad, start)
+    return Study(name, arms, out, settings, budget, device, data_digest(dls), train, test, dls.train_ds.bad,
+        start)
 
 # %% ../../nbs/64_evidence.ablation.ipynb #3c643145
 def keep_conditions(
@@ -194,7 +202,8 @@ def keep_conditions(
     "Make a folder, or see that it is of the same conditions; raises `InpaintError` where it is not."
     if not file.is_file(): return write_file(file, (json.dumps(noted, indent=1)+'\n').encode())
     try: old = json.loads(file.read_text(encoding='utf8'))
-    except ValueError: raise InpaintError(f'{file} is damaged; choose another folder for this {what}.') from None
+    except ValueError:
+        raise InpaintError(f'{file} is damaged; choose another folder for this {what}.') from None
     try: check_config(old, noted, ())
     except InpaintError as e: raise InpaintError(f'{file.parent} holds another {what}: {e}') from None
 
@@ -205,7 +214,8 @@ def noted(self:Study):
     "Plain data: all that numbers depend on, beside the arm and the seed"
     s = self.settings
     files = {k:v and Path(v).name for k,v in dict(pretrained=s.pretrained, vgg=s.vgg).items()}
-    return dict(study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes), plain=s.plain,
+    return dict(
+        study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes), plain=s.plain,
         precision=s.precision, **files, lbp_inpaint=lbp_inpaint.__version__, **asdict(self.budget))
 
 @patch
@@ -229,7 +239,8 @@ class SomePicturesDL(InpaintDL):
     "Epochs of `n` pictures out of all."
     def shuffle_fn(self, idxs):
         ds = self.dataset
-        return torch.randperm(len(ds), generator=sample_generator(ds.seed, ds.epoch, len(ds))).tolist()[:len(idxs)]
+        generator = sample_generator(ds.seed, ds.epoch, len(ds))
+        return torch.randperm(len(ds), generator=generator).tolist()[:len(idxs)]
 
 class IntactPictures(InpaintDataset):
     "For guidances that look under the hole: the picture comes without one."
@@ -245,7 +256,8 @@ def loaders(self:Study,
 ) -> InpaintDataLoaders: # Training batches, and a few pictures to watch
     "What an arm is trained on."
     cls,n = IntactPictures if arm.guidance.sees_hole else InpaintDataset,self.budget.steps*self.budget.bs
-    train,watched = cls(self.train, 256, random_mask, seed, True, self.bad),cls(self.test[:4], 256, centre_hole, 0, False, self.bad)
+    train = cls(self.train, 256, random_mask, seed, True, self.bad)
+    watched = cls(self.test[:4], 256, centre_hole, 0, False, self.bad)
     dl = SomePicturesDL(train, bs=self.budget.bs, shuffle=True, num_workers=self.settings.workers, n=n)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
 
@@ -258,8 +270,8 @@ def begin_with(
     "Give `net` the weights of `start`; raises `UsageError` where it has other layers."
     try: net.load_state_dict(start.state_dict())
     except RuntimeError:
-        raise UsageError(f'The arm {arm} has other layers than the weights given, so it cannot begin with them; '
-            'leave it out with --arms, or leave --pretrained away.') from None
+        raise UsageError(f'The arm {arm} has other layers than the weights given, so it cannot begin with '
+            'them; leave it out with --arms, or leave --pretrained away.') from None
 
 # %% ../../nbs/64_evidence.ablation.ipynb #baec523a
 @patch
@@ -268,9 +280,12 @@ def net_config(self:Study,
 ) -> dict: # Arguments of `build_net`, but for the width
     "What the network of an arm is made of: what all arms share, and its own."
     usual = self.ground.net
-    if self.start: usual = {k:v for k,v in self.start.config.items() if k in ('threshold','border','hole_value','resize_conv')}
+    if self.start:
+        usual = {k:v for k,v in self.start.config.items()
+            if k in ('threshold','border','hole_value','resize_conv')}
     return {**usual, **arm.net}
 
+# %% ../../nbs/64_evidence.ablation.ipynb #baec523b
 @patch
 def learner(self:Study,
     name:str, # Of the arm
@@ -282,8 +297,9 @@ def learner(self:Study,
     blind = {} if s.vgg or s.budget=='full' else dict(lambda_p=0., lambda_s=0.) # no VGG at hand
     config = dict(arm=arm.noted, seed=seed, **self.noted)
     keep = Checkpoints(run, 5, config=config, harmless=('study',), best=('picture_psnr','valid_loss'))
-    learn = inpaint_learner(self.loaders(arm, seed), nf=self.budget.nf, vgg=s.vgg, lr=self.budget.lr, net_kwargs=self.net_config(arm),
-        path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep], **blind, **self.ground.losses)
+    learn = inpaint_learner(self.loaders(arm, seed), nf=self.budget.nf, vgg=s.vgg, lr=self.budget.lr,
+        net_kwargs=self.net_config(arm), path=run, cbs=[TurnPrecision(s.precision), FiniteSteps(), keep],
+        **blind, **self.ground.losses)
     if self.start: begin_with(learn.net, self.start, name)
     learn.resume(run)
     return learn
@@ -317,7 +333,8 @@ class PeakMemory(TorchDispatchMode):
         self.now,self.peak,self.seen = 0,0,weakref.WeakSet()
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        for storage in {t.untyped_storage() for t in tree_leaves(out) if isinstance(t, torch.Tensor)} - set(self.seen):
+        for storage in {t.untyped_storage() for t in tree_leaves(out)
+            if isinstance(t, torch.Tensor)} - set(self.seen):
             self.seen.add(storage)
             self.now += storage.nbytes()
             weakref.finalize(storage, self._freed, storage.nbytes())
@@ -334,7 +351,8 @@ def stage_two_cost(
     device = next(net.parameters()).device
     image,mask = torch.zeros(1,3,256,256, device=device),center_mask()[None].to(device)
     guide,times = torch.zeros(1,net.guidance.channels,256,256, device=device),[]
-    with torch.autograd.set_multithreading_enabled(False), PeakMemory() as alive: net.g2(image, guide, mask).sum().backward()
+    with torch.autograd.set_multithreading_enabled(False), PeakMemory() as alive:
+        net.g2(image, guide, mask).sum().backward()
     net.zero_grad()
     for _ in range(repeats):
         start = time.perf_counter()
@@ -353,8 +371,10 @@ def arm_fill(
 ) -> tuple: # map `(1,C,256,256)` and fill `(1,3,256,256)`, on the CPU
     "What an arm's network makes of an item."
     device = next(net.parameters()).device
-    return tuple(o.cpu() for o in net((truth if arm.shown_intact else image)[None].to(device), mask[None].to(device)))
+    seen = truth if arm.shown_intact else image
+    return tuple(o.cpu() for o in net(seen[None].to(device), mask[None].to(device)))
 
+# %% ../../nbs/64_evidence.ablation.ipynb #0296316c
 def fill_scores(
     fill,       # (picture with a white hole `(3,H,W)`, mask, truth) -> fill `(1,3,H,W)`, on the CPU
     holed:dict, # Kind of hole -> `HoledPictures`
@@ -388,11 +408,12 @@ def trained_net(self:Study, name, seed):
 
 @patch
 def record(self:Study, name, seed):
-    "What is known of a finished run, or None; raises `InpaintError` where it is damaged, or of another arm of that name"
+    "What is known of a finished run, or None; raises `InpaintError` where it is damaged, or another arm's"
     file = self.run_folder(name, seed)/'record.json'
     if not file.is_file(): return None
     try: record = json.loads(file.read_text(encoding='utf8'))
-    except ValueError: raise InpaintError(f'{file} is damaged; remove it, and the same command makes it again.') from None
+    except ValueError:
+        raise InpaintError(f'{file} is damaged; remove it, and the same command makes it again.') from None
     if record['arm']!=self.arms[name].noted: raise InpaintError(
         f'{file} is of an arm {name!r} that was defined otherwise; choose another folder for this study.')
     return record
@@ -417,7 +438,8 @@ def run(self:Study, name, seed):
         if not (folder/'model.safetensors').is_file(): self.train_arm(name, seed)
         curve,seconds = (read_about(folder)['training'][k] for k in ('rows','seconds'))
     net = self.trained_net(name, seed)
-    record = dict(arm=arm.noted, seed=seed, seconds=seconds, curve=curve, **stage_two_cost(net), rows=list(self.scores(net, arm)))
+    record = dict(arm=arm.noted, seed=seed, seconds=seconds, curve=curve, **stage_two_cost(net),
+        rows=list(self.scores(net, arm)))
     write_file(folder/'record.json', (json.dumps(record)+'\n').encode())
     for o in ('last','previous'): (folder/f'{o}.safetensors').unlink(missing_ok=True)
 
@@ -429,7 +451,8 @@ def _arm_table(records, arms, holes):
 
 def _median_costs(records, arms):
     "Arm -> ms, MB, seconds: medians over its seeds"
-    return {a:{k:statistics.median(r[k] for (name,_),r in records.items() if name==a) for k in ('ms','MB','seconds')} for a in arms}
+    return {a:{k:statistics.median(r[k] for (name,_),r in records.items() if name==a)
+        for k in ('ms','MB','seconds')} for a in arms}
 
 def _mean_psnr(fill, holed):
     "Hole -> mean PSNR in the hole of a `fill` that learns nothing"
@@ -441,32 +464,39 @@ def study_text(
     table,      # As `ablate` returns it, or the `table` of its results.json
     costs=None, # Arm -> ms, MB, as in its results.json
 ) -> str: # Markdown
-    "A line for each hole and arm: mean ± spread over seeds in the hole, and the lead over the first arm in PSNR with its 95 % interval."
-    table,costs = pd.DataFrame(table).astype(dict.fromkeys(('mean','spread','difference','low','high'), float)),costs or {}
+    "Mean ± spread over seeds in the hole, and the lead over the first arm in PSNR with its 95 % interval."
+    numbers = dict.fromkeys(('mean','spread','difference','low','high'), float)
+    table,costs = pd.DataFrame(table).astype(numbers),costs or {}
     names = [('PSNR dB',2),('SSIM',3),('l1 %',2),('gradient',2)]
     lines = [['hole','arm',*(o for o,_ in names),'PSNR, difference','from','to','ms','MB']]
     lines.append(['---']*len(lines[0]))
     for (hole,arm),g in table[table.over=='hole'].groupby(['hole','arm'], sort=False):
         g,c = g.set_index('metric'),costs.get(arm, {})
-        lead = [f'{g.loc["PSNR dB",k]:+.2f}' if arm!=table.arm.iloc[0] else '' for k in ('difference','low','high')]
-        lines.append([hole, arm, *(f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names), *lead, *(f'{c[k]:.0f}' if k in c else '' for k in ('ms','MB'))])
+        lead = [f'{g.loc["PSNR dB",k]:+.2f}' if arm!=table.arm.iloc[0] else ''
+            for k in ('difference','low','high')]
+        lines.append([hole, arm, *(f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names),
+            *lead, *(f'{c[k]:.0f}' if k in c else '' for k in ('ms','MB'))])
     return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
 
 # %% ../../nbs/64_evidence.ablation.ipynb #85af9d2f
 def study_curves(
-    curves:dict, # Arm -> list over seeds of lists of (pictures seen in phase 2, PSNR in the hole), as in results.json
+    # Arm -> list over seeds of lists of (pictures seen in phase 2, PSNR in the hole), as in results.json
+    curves:dict,
 ) -> plt.Figure: # A line for each seed, one colour for each arm
     "PSNR in the centre hole of a few watched pictures, during phase 2."
     fig,ax = plt.subplots(figsize=(6,3.4), layout='constrained')
     for i,(arm,seeds) in enumerate((k,v) for k,v in curves.items() if any(v)):
-        for j,points in enumerate(seeds): ax.plot(*zip(*points), c=f'C{i}', lw=1, alpha=.7, label=arm if j==0 else None)
+        for j,points in enumerate(seeds):
+            ax.plot(*zip(*points), c=f'C{i}', lw=1, alpha=.7, label=arm if j==0 else None)
     ax.set(xlabel='pictures seen in phase 2', ylabel='PSNR in the hole, dB'); ax.legend(fontsize=7, ncol=2)
     return fig
 
 # %% ../../nbs/64_evidence.ablation.ipynb #c65e0678
 def _watched_curves(records, arms, pictures):
     "Arm -> curves over seeds, for `study_curves`; an epoch sees so many `pictures`"
-    def points(r): return [(round((o['epoch']+1)*pictures), round(o['hole_psnr'], 3)) for o in r['curve'] if 'hole_psnr' in o]
+    def points(r):
+        return [(round((o['epoch']+1)*pictures), round(o['hole_psnr'], 3)) for o in r['curve']
+            if 'hole_psnr' in o]
     return {a:[points(r) for (name,_),r in records.items() if name==a] for a in arms}
 
 # %% ../../nbs/64_evidence.ablation.ipynb #7dd3169f
@@ -480,7 +510,8 @@ def sheet(self:Study,
     def columns(name):
         def make(*batch):
             net = self.trained_net(name, seed)
-            maps,fills = (torch.cat(o) for o in zip(*(arm_fill(net, self.arms[name], *o) for o in zip(*batch))))
+            made = (arm_fill(net, self.arms[name], *o) for o in zip(*batch))
+            maps,fills = (torch.cat(o) for o in zip(*made))
             return {**({f'{name}, map':one_plane(maps)} if maps_differ else {}), name:fills}
         return make
     return contact_sheet(items, [columns(o) for o in self.arms], shrink=2)
@@ -507,15 +538,18 @@ def report(self:Study) -> tuple: # (long table, text for people)
     write_file(self.out/'curves.jpg', _jpeg(lambda f: fig.savefig(f, format='jpeg', dpi=90)))
     plt.close(fig)
     write_file(self.out/'sheet.jpg', _jpeg(lambda f: self.sheet(0).save(f, 'JPEG', quality=85)))
-    scale = (f'{k} {", ".join(f"{v:.2f} dB ({h})" for h,v in values.items())}' for k,values in unlearned.items())
-    return table,f'{study_text(table, costs)}\n\nFor scale, in the hole and without learning: {"; ".join(scale)}.'
+    scale = (f'{k} {", ".join(f"{v:.2f} dB ({h})" for h,v in values.items())}'
+        for k,values in unlearned.items())
+    unlearned = f'For scale, in the hole and without learning: {"; ".join(scale)}.'
+    return table,f'{study_text(table, costs)}\n\n{unlearned}'
 
 # %% ../../nbs/64_evidence.ablation.ipynb #1f71f611
 @takes(AblateSettings)
 def ablate(
     name:str,       # Name of the study, one of `STUDIES`
     data,           # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
-    out='ablation', # Folder for table.csv, results.json, curves.jpg, sheet.jpg and the runs; an unfinished study in it is taken up
+    # Folder for table.csv, results.json, curves.jpg, sheet.jpg and the runs; an unfinished study is taken up
+    out='ablation',
     **kwargs
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and `Stopped` where it was asked to stop
     "Train and score the arms of a study; prints a table and writes it to `out`."
@@ -525,7 +559,8 @@ def ablate(
         if study.record(arm, seed): continue
         start = time.monotonic()
         study.run(arm, seed)
-        print(f'{study.finished}/{len(study.runs)} {arm}, seed {seed}: {time.monotonic()-start:.0f} s', flush=True)
+        print(f'{study.finished}/{len(study.runs)} {arm}, seed {seed}: {time.monotonic()-start:.0f} s',
+            flush=True)
     table,text = study.report()
     print(f'\n{text}')
     return table

@@ -115,7 +115,9 @@ def costs_of(
 
 # %% ../../nbs/65_evidence.compare.ipynb #7a12e956
 COMPARE_BUDGETS = dict(
-    tiny =dict(fraction=1/16, bs=1, seen=6,    search=4,   points=3,  pictures=2,    watched=1, floor=('mean','smooth')),
+    tiny =dict(fraction=1/16, bs=1, seen=6,    search=4,   points=3,  pictures=2,    watched=1,
+    floor=('mean','smooth')),
+    short=dict(fraction=1/8,  bs=4, seen=240,  search=48,  points=3,  pictures=16,   watched=8, floor=None),
     small=dict(fraction=1/4,  bs=8, seen=2400, search=480, points=6,  pictures=30,   watched=8, floor=None),
     full =dict(fraction=1,    bs=1, seen=None, search=4000, points=60, pictures=None, watched=8, floor=None))
 FACTORS = 1,3,10 # of the official learning rate, that are tried
@@ -142,7 +144,8 @@ def count_compare_budget(
     "A budget in numbers."
     if n_train<2: raise PictureError('A comparison needs at least 2 pictures to train on, '
         f'one of them to choose learning rates by, but {n_train} came; add some.')
-    b = {k:v if (given := getattr(settings, k, None)) is None else given for k,v in COMPARE_BUDGETS[settings.budget].items()}
+    b = {k:v if (given := getattr(settings, k, None)) is None else given
+        for k,v in COMPARE_BUDGETS[settings.budget].items()}
     b['watched'] = min(b['watched'], n_train//2)
     n = n_train-b['watched']
     b['pictures'],b['bs'],b['seen'] = min(n_valid, b['pictures'] or n_valid),min(b['bs'], n),b['seen'] or 60*n
@@ -160,8 +163,10 @@ class Training:
     seed:int   # Of first weights and data
 
     @property
-    def name(self): return f'{self.system}_{"plain" if self.plain else "own"}_{self.seen}_{self.lr:g}_{self.seed}'
+    def name(self):
+        return f'{self.system}_{"plain" if self.plain else "own"}_{self.seen}_{self.lr:g}_{self.seed}'
 
+# %% ../../nbs/65_evidence.compare.ipynb #8aa00768
 @dataclass(frozen=True)
 class Comparison:
     "What all trainings of a comparison share."
@@ -192,7 +197,8 @@ def make_comparison(
     "Settle all that the trainings share; writes nothing."
     out,device = Path(out),find_device(settings.device)
     if Path(folder).resolve() in (out.resolve(), *out.resolve().parents): raise UsageError(
-        f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; choose another place.')
+        f'{out} lies in the folder of pictures {folder}, where its own pictures would be trained on; '
+        'choose another place.')
     dls = InpaintDataLoaders.from_folder(folder, device=device)
     train,valid = dls.train_ds.files,dls.valid_ds.files
     budget = count_compare_budget(settings, len(train), len(valid))
@@ -206,7 +212,8 @@ def make_comparison(
 def noted(self:Comparison):
     "Plain data: all that numbers depend on, beside the training"
     return dict(data=self.data, trained_on=len(self.train), holes=list(self.settings.holes),
-        precision=self.settings.precision, lbp_inpaint=lbp_inpaint.__version__, **json.loads(json.dumps(asdict(self.budget))))
+        precision=self.settings.precision, lbp_inpaint=lbp_inpaint.__version__,
+        **json.loads(json.dumps(asdict(self.budget))))
 
 # %% ../../nbs/65_evidence.compare.ipynb #a54a70ec
 @patch
@@ -214,10 +221,13 @@ def game(self:Comparison, system, plain):
     "Objectives of a new network"
     net = build_net(system, nf=width_of(system, self.budget.fraction))
     if plain: return PlainObjectives(net)
-    blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {} # no VGG for anybody
+    # no VGG for anybody
+    blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {}
     settings = LearnerSettings(system=system, **blind)
-    return objectives_for(net, settings, SimpleNamespace(train_ds=SimpleNamespace(size=256), device=self.device))
+    return objectives_for(net, settings,
+        SimpleNamespace(train_ds=SimpleNamespace(size=256), device=self.device))
 
+# %% ../../nbs/65_evidence.compare.ipynb #a54a70ed
 @patch
 def loaders(self:Comparison,
     training:Training,
@@ -225,13 +235,14 @@ def loaders(self:Comparison,
     "What a system is trained on."
     b,train = self.budget,InpaintDataset(self.train, 256, random_mask, training.seed, True, self.bad)
     watched = InpaintDataset(self.watched, 256, centre_hole, 0, False, self.bad)
-    dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers, n=self.epochs(training)[2]*b.bs)
+    dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers,
+        n=self.epochs(training)[2]*b.bs)
     return InpaintDataLoaders(dl, InpaintDL(watched, bs=1, num_workers=0), path=self.out, device=self.device)
 
 @patch
 def epochs(self:Comparison,
     training:Training,
-) -> tuple: # Epochs of phase 1 and of phase 2, and batches of an epoch, fewer than usual where the training is short
+) -> tuple: # Epochs of phase 1 and of phase 2, and batches of an epoch, fewer where the training is short
     "A training's length; where there are two phases the first has a third of it."
     one,batches = training.plain or training.system in ('ca','sh','gc'),training.seen//self.budget.bs
     steps = min(self.budget.steps, max(1, batches if one else batches//3))
@@ -247,7 +258,8 @@ def learner(self:Comparison,
     "A learner for a training."
     set_seed(training.seed)
     game,run,s = self.game(training.system, training.plain),self.out/'runs'/training.name,self.settings
-    keep = Checkpoints(run, 5, config=dict(training=asdict(training), **self.noted), best=('picture_psnr','valid_loss'))
+    keep = Checkpoints(run, 5, config=dict(training=asdict(training), **self.noted),
+        best=('picture_psnr','valid_loss'))
     learn = InpaintLearner(self.loaders(training), game.net, game, lr=training.lr, path=run,
         cbs=[TurnPrecision(s.precision), FiniteSteps(), keep])
     learn.resume(run)
@@ -258,7 +270,8 @@ def train_one(self:Comparison, training):
     "Train, or go on, and write weights with their record; raises `Stopped` where it was asked to stop"
     learn = self.learner(training)
     with learn.no_bar(), learn.no_logging(): learn.fit_phases(*self.epochs(training)[:2], decay=.5)
-    if stop := learn.stopped: raise Stopped(f'Stopped in the training {training.name}; the same command goes on from there.', stop)
+    if stop := learn.stopped:
+        raise Stopped(f'Stopped in the training {training.name}; the same command goes on from there.', stop)
     keep,run = learn.checkpoints,self.out/'runs'/training.name
     learn.export_inpainter(run, training=dict(rows=keep.rows, seconds=keep.seconds))
     for o in ('last','previous'): (run/f'{o}.safetensors').unlink(missing_ok=True)
@@ -274,6 +287,7 @@ def about(self:Comparison, training):
         print(f'{training.name}: {time.monotonic()-start:.0f} s', flush=True)
     return read_about(run)['training']
 
+# %% ../../nbs/65_evidence.compare.ipynb #4fb175c1
 @patch
 def watched_psnr(self:Comparison, training):
     "PSNR in the watched pictures' holes at the end of a training; minus infinity where it failed"
@@ -346,11 +360,13 @@ def table(self:Comparison, name) -> tuple: # (long table of scores, system -> co
             rows += [dict(system=system, seed=seed, **o) for o in self.scores(t)]
             seconds.append(self.about(t)['seconds'])
         e_lbp,e_joint,steps = self.epochs(t)
-        costs[system] |= dict(lr=lr, pictures=(e_lbp+e_joint)*steps*self.budget.bs, seconds=statistics.mean(seconds))
+        costs[system] |= dict(lr=lr, pictures=(e_lbp+e_joint)*steps*self.budget.bs,
+            seconds=statistics.mean(seconds))
     rows += [dict(system=k, seed=seed, **o) for k,scores in self.floor_scores().items()
         for o in scores for seed in range(self.settings.seeds)]
     return score_table(rows, 'system', [*self.systems, *self.budget.floor], self.settings.holes),costs
 
+# %% ../../nbs/65_evidence.compare.ipynb #61e5d85c
 @patch
 def floor_scores(self:Comparison):
     "Classical method -> scores, as from `fill_scores`; what learns nothing needs no seed"
@@ -362,23 +378,30 @@ def floor_scores(self:Comparison):
     return res
 
 # %% ../../nbs/65_evidence.compare.ipynb #ff102279
+TITLES = dict(width='A common fraction of official width', compute='Equal training compute',
+    loss='One plain loss for all')
+
 def comparison_text(
     table,     # Of one table's scores
     costs=None, # System -> costs; no costs are shown without it
 ) -> str: # Markdown
-    "Mean ± spread over seeds in the whole picture, the lead over the first system in PSNR with its 95 % interval, and what each costs."
+    "Mean ± spread over seeds in the whole picture, the lead in PSNR with its 95 % interval, and costs."
     names,lines = [('PSNR dB',2),('SSIM',3),('l1 %',2)],[]
     table = pd.DataFrame(table).astype(dict.fromkeys(('mean','spread','difference','low','high'), float))
     for (hole,system),g in table[table.over=='picture'].groupby(['hole','system'], sort=False):
         g = g.set_index('metric')
-        lead = [f'{g.loc["PSNR dB",k]:+.2f}' if system!=table.system.iloc[0] else '' for k in ('difference','low','high')]
-        lines.append([hole, system, *(f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names), *lead])
+        first,psnr = system==table.system.iloc[0],g.loc['PSNR dB']
+        lead = ['' if first else f'{psnr[k]:+.2f}' for k in ('difference','low','high')]
+        means = (f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names)
+        lines.append([hole, system, *means, *lead])
     text = markdown_rows(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
     if not costs: return text
     heads = 'width','parameters','GFLOP','step GFLOP','lr','pictures','seconds'
     def told(v): return f'{v:,}' if isinstance(v, int) else f'{v:.3g}'
-    return text+'\n\n'+markdown_rows(['system',*heads], [[k, *(told(c[o]) for o in heads)] for k,c in costs.items()])
+    return text+'\n\n'+markdown_rows(['system',*heads],
+        [[k, *(told(c[o]) for o in heads)] for k,c in costs.items()])
 
+# %% ../../nbs/65_evidence.compare.ipynb #ff10227a
 def markdown_rows(
     head:list,  # Words
     lines:list, # Of lists of words
@@ -397,18 +420,18 @@ def sheet(self:Comparison,
     holed = list(self.holed.values())
     items = [o[k*len(o)//len(holed)] for k,o in enumerate(holed)]
     def column(system):
-        net = load_net(self.out/'runs'/Training(system, plain, seen[system], costs[system]['lr'], 0).name).to(self.device)
+        net = load_net(self.out/'runs'/Training(system, plain, seen[system], costs[system]['lr'],
+            0).name).to(self.device)
         fill = item_filler(net, self.device)
         return lambda *batch: {system:torch.cat([fill(*o) for o in zip(*batch)])}
     return contact_sheet(items, [column(o) for o in self.systems], shrink=2)
 
 # %% ../../nbs/65_evidence.compare.ipynb #1c9f0841
-TITLES = dict(width='A common fraction of official width', compute='Equal training compute', loss='One plain loss for all')
-
 @takes(CompareSettings)
 def compare(
     folder,           # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
-    out='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs; an unfinished comparison in it is taken up
+    # Folder for table.csv, results.json, report.md, sheet.jpg and the runs; one that is unfinished is taken up
+    out='comparison',
     **kwargs
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and `Stopped` where it was asked to stop
     "Train systems alike and score them; prints up to three tables and writes them to `out`."

@@ -25,9 +25,11 @@ from ..filling.inpainter import *
 PHOTOGRAPHS = 'astronaut','chelsea','coffee','rocket'
 
 def _photographs(size=256):
-    "The bundled photographs, centre squares scaled to `size`, and a hole for each: the centre, then growing scribbles"
-    fit = [to_tensor(ImageOps.fit(read_image(getattr(data,o)()), (size,size), Image.Resampling.LANCZOS)) for o in PHOTOGRAPHS]
-    holes = [center_mask(size)] + [irregular_mask(size, b, sample_generator(0,0,i)) for i,b in enumerate(BUCKETS[:3])]
+    "The bundled photographs, centre squares scaled to `size`, and a hole for each: a square, then scribbles"
+    fit = [to_tensor(ImageOps.fit(read_image(getattr(data,o)()), (size,size), Image.Resampling.LANCZOS))
+        for o in PHOTOGRAPHS]
+    holes = [center_mask(size)] + [irregular_mask(size, b, sample_generator(0,0,i))
+        for i,b in enumerate(BUCKETS[:3])]
     return torch.stack(fit),torch.stack(holes)
 
 def _table(results, truth, mask):
@@ -43,7 +45,8 @@ def _table(results, truth, mask):
 
 # %% ../../nbs/69_evidence.demo.ipynb #2ac77e18
 def demo(
-    out:str='demo.png',   # Picture to write: input, completed LBP, fill, the same with detail, biharmonic fill, truth
+    # Picture to write: input, completed LBP, fill, the same with detail, biharmonic fill, truth
+    out:str='demo.png',
     weights:str='small',  # Name of shipped weights, or a folder written by `train`
     device:str='auto',    # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
 ) -> dict: # Method -> {'PSNR', 'SSIM', 'l1'}, means over the pictures
@@ -52,8 +55,10 @@ def demo(
     truth,mask = _photographs()
     image = composite(torch.ones_like(truth), truth, mask)
     with torch.no_grad(): lbp = inp.net(image.to(inp.device), mask.to(inp.device))[0].cpu()
-    def filled(inp): return torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
-    results = {'lbp-inpaint':filled(inp), 'with detail':filled(Inpainter(inp.net, inp.device, detail=True)), 'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
+    def filled(inp):
+        return torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
+    results = {'lbp-inpaint':filled(inp), 'with detail':filled(Inpainter(inp.net, inp.device, detail=True)),
+        'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
     columns = {'input':image, 'completed LBP':lbp, **results, 'truth':truth}
     save_picture(lambda: picture_grid(columns), out)
     means = _table(results, truth, mask)

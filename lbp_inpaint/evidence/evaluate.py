@@ -11,13 +11,13 @@ __all__ = ['Method', 'find_method', 'classical', 'find_methods', 'FilledPictures
            'evaluate_files', 'evaluate']
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #50f815dc
-import importlib.util, json, platform, time, warnings
+import importlib.util, json, platform, sys, time, warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 import pandas as pd, torch
-from fastprogress.fastprogress import progress_bar
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 import lbp_inpaint
 from ..errors import *
 from ..settings import *
@@ -54,7 +54,7 @@ class Method:
 
     @torch.no_grad()
     def columns(self, image, mask, truth):
-        "Title -> pictures, for `contact_sheet`: the fill, and before it a network's completed map, where it has one"
+        "Title -> pictures, for `contact_sheet`: the fill, and before it a network's map, where it has one"
         if not self.inpainter: return {self.label:self.fill(image, mask)}
         lbp,_ = self.inpainter.net(*(o.to(self.inpainter.device) for o in (image,mask)))
         maps = {} if lbp is None else {f'{self.label}, {MAP_NAMES[system_of(self.inpainter.net)]}':lbp.cpu()}
@@ -66,7 +66,8 @@ def _library_version(name):
     return importlib.import_module(name).__version__ if name in ('cv2','lbp_inpaint') else version(name)
 
 def find_method(
-    name:str,   # One of `CLASSICAL`, a name of shipped weights, or a folder; weights with or without '+detail'
+    # One of `CLASSICAL`, a name of shipped weights, or a folder; weights with or without '+detail'
+    name:str,
     device:str, # Where weights are computed with
 ) -> Method: # raises `WeightsError` where it is none of them
     "A method by its name."
@@ -77,7 +78,8 @@ def find_method(
     detail = name[len(source):]
     try: folder = find_weights(source)
     except WeightsError as e:
-        raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for weights: {e}') from None
+        raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for '
+            f'weights: {e}') from None
     inpainter = Inpainter.from_pretrained(folder, device, detail=bool(detail))
     label,id = Path(source).resolve().name+detail,f'fill{detail} {read_about(folder)["sha256"][:16]}'
     return Method(name, label, id, inpainter=inpainter)
@@ -94,7 +96,7 @@ def classical() -> list: # Names out of `CLASSICAL`
     return [k for k in CLASSICAL if k not in ('telea','ns')]
 
 def find_methods(
-    names,      # Names, or folders of weights; the weights `small` and every classical method that can run here without it
+    names,      # Names, or folders of weights; without it `small` and the classical methods that can run here
     device:str, # Where weights are computed with
 ) -> list: # `Method`s in order; no two have the same label
     "Methods by their names."
@@ -132,12 +134,14 @@ def method_scores(
     workers:int=0, # Processes that load pictures and fill them classically
 ): # Yields dicts: picture (its number), ratio of the hole, seconds, and the numbers of `measure`
     "Fill pictures and measure the fills."
-    for i,image,mask,truth,fill,seconds in DataLoader(FilledPictures(pictures, numbers, method.function), bs, num_workers=workers):
+    filled = FilledPictures(pictures, numbers, method.function)
+    for i,image,mask,truth,fill,seconds in DataLoader(filled, bs, num_workers=workers):
         if method.inpainter:
             start = time.perf_counter()
             fill = method.fill(image, mask)
             seconds = torch.full((len(i),), (time.perf_counter()-start)/len(i))
-        values = dict(picture=i, ratio=hole_ratio(mask)[:,0], seconds=seconds, **measure(fill, truth, mask, distances))
+        values = dict(picture=i, ratio=hole_ratio(mask)[:,0], seconds=seconds,
+            **measure(fill, truth, mask, distances))
         for row in zip(*(v.tolist() for v in values.values())): yield dict(zip(values, row))
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #371cb9be
@@ -150,13 +154,15 @@ def _parsed_lines(file):
     return rows
 
 def _earlier_scores(file, conditions, ids):
-    "Rows that an earlier run under the same conditions left; `file` then holds them and the conditions, and no torn line"
+    "Rows that an earlier run under the same conditions left; `file` then holds no torn line"
     rows = _parsed_lines(file)
     head = rows.pop(0).get('settings') if rows else conditions
     if head is None: head,rows = conditions,[]
     differ = [f'{k} {head.get(k)} there and {v} here' for k,v in conditions.items() if head.get(k)!=v]
-    differ += [f'{m} {i} there and {ids[m]} here' for m,i in sorted({(r['method'],r['id']) for r in rows}) if ids.get(m, i)!=i]
-    if differ: raise InpaintError(f'{file.parent} holds an evaluation with other settings ({", ".join(differ)}); '
+    differ += [f'{m} {i} there and {ids[m]} here'
+        for m,i in sorted({(r['method'],r['id']) for r in rows}) if ids.get(m, i)!=i]
+    if differ:
+        raise InpaintError(f'{file.parent} holds an evaluation with other settings ({", ".join(differ)}); '
         f'name another folder, or remove {file.name} there to start anew.')
     write_file(file, ''.join(json.dumps(o)+'\n' for o in [{'settings':conditions}, *rows]).encode())
     return rows
@@ -171,7 +177,8 @@ def _all_scores(file, conditions, methods, buckets, numbers, **kwargs):
         for m,h,todo in jobs if todo for row in method_scores(m, buckets[h], todo, **kwargs))
     try:
         with open(file, 'a', encoding='utf8') as f:
-            for row in progress_bar(new, total=n) if (n := sum(len(o[2]) for o in jobs)) else ():
+            n = sum(len(o[2]) for o in jobs)
+            for row in tqdm(new, total=n, disable=None, file=sys.stderr, leave=False): # only on a terminal
                 f.write(json.dumps(row)+'\n')
                 f.flush()
                 rows.append(row)
@@ -193,7 +200,8 @@ def _method_table(rows, labels, holes):
 def _method_results(rows, methods):
     "Label -> what the method is, and its time"
     seconds = pd.DataFrame(rows).groupby('method').seconds.mean()
-    return {m.label:dict(id=m.id, device=m.device, seconds_a_picture=float(seconds[m.label])) for m in methods}
+    return {m.label:dict(id=m.id, device=m.device, seconds_a_picture=float(seconds[m.label]))
+        for m in methods}
 
 def _picture_results(rows, pictures, buckets):
     "What was filled: files and their holes"
@@ -205,15 +213,18 @@ def _picture_results(rows, pictures, buckets):
 def _versions():
     "Whatever computed something"
     packages = 'torch','torchvision','numpy','scikit-image','Pillow'
-    return dict(lbp_inpaint=lbp_inpaint.__version__, python=platform.python_version(), **{o:version(o) for o in packages})
+    return dict(lbp_inpaint=lbp_inpaint.__version__, python=platform.python_version(),
+        **{o:version(o) for o in packages})
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #6a1dfbbe
 def _conditions(settings, pictures, dealt):
     "What every number in a record depends on, beside its method"
     masks = {h:[file_sha256(f) for f in fs] for h,fs in dealt.items()}
-    files = {k:file_sha256(f)[:16] if f else None for k,f in dict(vgg=settings.vgg, lpips=settings.lpips).items()}
+    files = {k:file_sha256(f)[:16] if f else None
+        for k,f in dict(vgg=settings.vgg, lpips=settings.lpips).items()}
     return dict(lbp_inpaint=lbp_inpaint.__version__, size=settings.size, seed=settings.seed,
-        pictures=f'{len(pictures)} ({short_digest(pictures)})', masks=short_digest(masks) if dealt else 'drawn', **files)
+        pictures=f'{len(pictures)} ({short_digest(pictures)})',
+        masks=short_digest(masks) if dealt else 'drawn', **files)
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #9df65c3e
 def pictures_to_score(
@@ -223,15 +234,20 @@ def pictures_to_score(
     masks=None,     # Folder of masks, in which nothing is looked for either
 ) -> list: # Paths; raises `PictureError` where there are none
     "The pictures of an evaluation; warns of contact sheets that are left out."
-    if not folder.is_dir(): raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
+    if not folder.is_dir():
+        raise PictureError(f'{folder} is not a folder; evaluation needs a folder of pictures.')
     if sets: return files_of(sets, folder, train=False)[1]
     if masks and folder.resolve()==Path(masks).resolve(): raise UsageError(
-        f'{folder} was given for the pictures and for the masks, but a photograph is no mask; give a folder of mask files, white where the hole is.')
+        f'{folder} was given for the pictures and for the masks, but a photograph is no mask; give a '
+        'folder of mask files, white where the hole is.')
     others = {Path(o).resolve() for o in (out,masks) if o}-{folder.resolve()}
     files = [f for f in picture_files(folder) if not others & set(f.resolve().parents)]
-    if not files: raise PictureError(f'{folder} holds no pictures; expected files such as PNG or JPEG, in it or in folders below.')
+    if not files:
+        raise PictureError(f'{folder} holds no pictures; expected files such as PNG or JPEG, in it or in '
+            'folders below.')
     return files
 
+# %% ../../nbs/62_evidence.evaluate.ipynb #9df65c3f
 def _readable_pictures(files, folder):
     "Number -> (name, checksum) of the pictures that can be read; sentences about the others"
     good,refused = {},[]
@@ -239,7 +255,8 @@ def _readable_pictures(files, folder):
         try: read_image(f)
         except PictureError as e: refused.append(str(e))
         else: good[i] = f.relative_to(folder).as_posix(),file_sha256(f)
-    if not good: raise PictureError(f'None of the {len(files)} pictures in {folder} can be read, {files[0]} for one; open and save them again.')
+    if not good: raise PictureError(f'None of the {len(files)} pictures in {folder} can be read, '
+        f'{files[0]} for one; open and save them again.')
     return good,refused
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #fdbff59b
@@ -248,7 +265,8 @@ def _ready_to_score(settings):
     device = find_device(settings.device)
     methods = find_methods(settings.methods, device)
     if settings.size%256 and any(m.inpainter for m in methods): raise UsageError(
-        f'size must be a multiple of 256 where networks fill, but {settings.size} came; without them, 16 and more will do.')
+        f'size must be a multiple of 256 where networks fill, but {settings.size} came; without them, 16 '
+        'and more will do.')
     makers = dict(VGG=(vgg_distance,settings.vgg), LPIPS=(lpips_distance,settings.lpips))
     return methods,{k:make(file, device) for k,(make,file) in makers.items() if file}
 
@@ -259,6 +277,7 @@ def _write_results(out, table, results, sheet):
     write_file(out/'sheet.png', lambda f: sheet.save(f, 'PNG'))
     print(f'\n{table_text(table)}')
 
+# %% ../../nbs/62_evidence.evaluate.ipynb #fdbff59c
 def evaluate_files(
     files:list,   # Paths of pictures
     folder:Path,  # That all of them are in
@@ -268,7 +287,8 @@ def evaluate_files(
     "Score methods on pictures that are chosen already."
     holes,(methods,distances) = list(dict.fromkeys(settings.holes)),_ready_to_score(settings)
     dealt = deal_masks(settings.masks, holes, settings.size, settings.resize_mask) if settings.masks else {}
-    buckets = {h:HoledPictures(files, h, settings.size, settings.seed, dealt.get(h), settings.resize_mask) for h in holes}
+    buckets = {h:HoledPictures(files, h, settings.size, settings.seed, dealt.get(h), settings.resize_mask)
+        for h in holes}
     pictures,refused = _readable_pictures(files, folder)
     conditions,numbers = _conditions(settings, pictures, dealt),list(pictures)
     rows = _all_scores(out/'values.jsonl', conditions, methods, buckets, numbers,
@@ -276,7 +296,8 @@ def evaluate_files(
     table = _method_table(rows, [m.label for m in methods], holes)
     shown = [ds[numbers[k*len(numbers)//len(buckets)]] for k,ds in enumerate(buckets.values())]
     results = dict(settings=conditions, versions=_versions(), hardware=hardware(), left_out=refused,
-        table=table.to_dict('records'), methods=_method_results(rows, methods), pictures=_picture_results(rows, pictures, buckets))
+        table=table.to_dict('records'), methods=_method_results(rows, methods),
+        pictures=_picture_results(rows, pictures, buckets))
     _write_results(out, table, results, contact_sheet(shown, [m.columns for m in methods]))
     return table,refused
 
@@ -291,5 +312,7 @@ def evaluate(
     settings,folder,out = EvaluateSettings.of(**kwargs),Path(folder),Path(out)
     files = pictures_to_score(folder, out, settings.sets, settings.masks)
     table,refused = evaluate_files(files, folder, out, settings)
-    if refused: raise PictureError(f'{len(files)-len(refused)} pictures evaluated, {len(refused)} left out:\n'+'\n'.join(refused))
+    if refused:
+        n = len(refused)
+        raise PictureError('\n'.join([f'{len(files)-n} pictures evaluated, {n} left out:', *refused]))
     return table

@@ -37,7 +37,8 @@ def centre_hole(
 def square_mask(
     file,              # A mask file
     size:int,          # Side of the pictures, pixels
-    resize:bool=False, # Scale it, and crop it in the middle, as the pictures are? It must have their size otherwise
+    # Scale it, and crop it in the middle, as the pictures are? It must have their size otherwise
+    resize:bool=False,
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole; raises `MaskError`
     "A mask for a centre crop."
     if not resize: return read_mask(file, (size,size))
@@ -45,11 +46,13 @@ def square_mask(
     y,x = ((o-size)//2 for o in hole.shape)
     return torch.from_numpy(hole[y:y+size, x:x+size].astype(np.float32))[None]
 
+# %% ../../nbs/61_evidence.scores.ipynb #6ea145ea
 class HoledPictures(InpaintDataset):
     "Item `i` is (picture with a white hole, mask, truth), the hole being of the kind `hole`."
     def __init__(self,
         files:list,      # Paths of pictures
-        hole:str,        # 'centre', or a range of percent such as '20-30'; raises `UsageError` for anything else
+        # 'centre', or a range of percent such as '20-30'; raises `UsageError` for anything else
+        hole:str,
         size:int=256,    # Side of the centre crops, pixels
         seed:int=0,      # A drawn hole depends on it and the number of the picture
         masks:list=None, # Mask files to deal out in order; drawn without them
@@ -73,13 +76,15 @@ def deal_masks(
     resize_mask:bool=False, # Scale and crop masks of another size?
 ) -> dict: # Kind -> paths; raises `MaskError` where a kind has none
     "Sort mask files by how much they cover."
-    if not Path(folder).is_dir(): raise MaskError(f'{folder} is not a folder; give a folder of mask files, white where the hole is.')
+    if not Path(folder).is_dir():
+        raise MaskError(f'{folder} is not a folder; give a folder of mask files, white where the hole is.')
     files = picture_files(folder)
     ratios = [hole_ratio(square_mask(f, size, resize_mask)).item() for f in files]
     ranges = {h:hole_range(h) for h in holes if h!='centre'}
     dealt = {h:[f for f,r in zip(files, ratios) if lo<r<=hi and r<1] for h,(lo,hi) in ranges.items()}
     if empty := [h for h,fs in dealt.items() if not fs]: raise MaskError(
-        f'None of the {len(files)} masks in {folder} covers {" or ".join(empty)} %; add some that do, or name the holes wanted with --holes.')
+        f'None of the {len(files)} masks in {folder} covers {" or ".join(empty)} %; add some that do, or '
+        'name the holes wanted with --holes.')
     return dealt
 
 # %% ../../nbs/61_evidence.scores.ipynb #3d9ff741
@@ -110,7 +115,7 @@ def vgg_distance(
 def lpips_distance(
     file,       # torchvision's AlexNet weights
     device:str, # Where to compute
-): # (fill, truth) `(B,3,H,W)` -> `(B,)`; raises `WeightsError` where the file cannot be used, `InpaintError` without the package lpips
+): # (fill, truth) `(B,3,H,W)` -> `(B,)`; raises `WeightsError` for a bad file, `InpaintError` without lpips
     "LPIPS of each picture by itself."
     try: from lpips import LPIPS
     except ImportError: raise InpaintError("LPIPS needs the package lpips, which is not installed; "
@@ -119,7 +124,8 @@ def lpips_distance(
     try:
         state = torch.load(file, map_location='cpu', weights_only=True)
         net.net.load_state_dict({k:state[f'features.{k.partition(".")[2]}'] for k in net.net.state_dict()})
-    except Exception as e: raise WeightsError(f"{file} is not a file of AlexNet weights ({type(e).__name__}); "
+    except Exception as e: raise WeightsError(f"{file} is not a file of AlexNet weights "
+        f"({type(e).__name__}); "
         "expected torchvision's alexnet .pth file, or leave --lpips out.") from None
     net = net.to(device).eval()
     return lambda fill, truth: net(fill.to(device), truth.to(device)).flatten()
@@ -136,9 +142,11 @@ def measure(
     "All numbers of fills."
     fill,res = composite(from_uint8(to_uint8(fill.cpu())), truth, mask),{}
     for where,m in (('picture',None),('hole',mask)):
-        for name,f in (('PSNR dB',_finite_psnr),('SSIM',ssim),('l1 %',l1)): res[f'{name} {where}'] = f(fill, truth, m)
+        for name,f in (('PSNR dB',_finite_psnr),('SSIM',ssim),('l1 %',l1)): res[f'{name} {where}'] = f(fill,
+            truth, m)
     res['gradient hole'],res['truth gradient hole'] = (gradient_energy(o, mask) for o in (fill,truth))
-    with torch.no_grad(): return {**res, **{f'{name} picture':f(fill, truth).cpu() for name,f in distances.items()}}
+    with torch.no_grad():
+        return {**res, **{f'{name} picture':f(fill, truth).cpu() for name,f in distances.items()}}
 
 # %% ../../nbs/61_evidence.scores.ipynb #0c8224cc
 def paired_interval(
@@ -154,7 +162,8 @@ def paired_interval(
 def _relative_gradients(df):
     "Gradient energies in units of the truths' mean in the same holes"
     truths = df.groupby('hole')['truth gradient hole'].transform('mean')
-    return df.drop(columns='truth gradient hole').assign(**{'gradient hole':df['gradient hole']/truths.clip(lower=1e-6)})
+    relative = df['gradient hole']/truths.clip(lower=1e-6)
+    return df.drop(columns='truth gradient hole').assign(**{'gradient hole':relative})
 
 def _seeds_by_pictures(df, metric):
     "`(seeds,pictures)`"
@@ -168,7 +177,8 @@ def _compared(v, first, seeds):
 
 # %% ../../nbs/61_evidence.scores.ipynb #e5d92f89
 def score_table(
-    rows:list, # Dicts of 'hole', 'picture', 'seed' where there are seeds, what is called `by`, and the numbers of `measure`
+    # Dicts of 'hole', 'picture', 'seed' if there are seeds, what is called `by`, and the numbers of `measure`
+    rows:list,
     by:str,    # What is compared: 'method' or 'arm'
     names,     # Those to compare, in order; every one with the first
     holes,     # Kinds of holes, in order
@@ -180,7 +190,8 @@ def score_table(
         for k in [o for o in df if o.endswith((' picture',' hole'))]:
             at = {o:_seeds_by_pictures(df[(df.hole==hole) & (df[by]==o)], k) for o in names}
             metric,over = k.rsplit(' ', 1)
-            res += [{'hole':hole, by:o, 'metric':metric, 'over':over, **_compared(v, at[names[0]], seeds)} for o,v in at.items()]
+            res += [{'hole':hole, by:o, 'metric':metric, 'over':over, **_compared(v, at[names[0]], seeds)}
+                for o,v in at.items()]
     return pd.DataFrame(res)
 
 # %% ../../nbs/61_evidence.scores.ipynb #be9bfcab

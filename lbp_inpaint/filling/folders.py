@@ -175,6 +175,10 @@ def _path_errors():
     try: yield
     except OSError as e: raise PictureError(
         f'{e.filename} cannot be used ({e.strerror}); give another name or change its permissions.') from None
+    except RuntimeError as e: # Python up to 3.12 says a circle of links so
+        if 'Symlink loop' not in str(e): raise
+        name = e.args[0].partition('from ')[2].strip("'")
+        raise PictureError(f'{name} cannot be used (its links go in a circle); give another name.') from None
 
 def _point(text):
     "(x, y) of 'X,Y'"

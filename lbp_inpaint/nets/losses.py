@@ -14,6 +14,7 @@ __all__ = ['ReconstructionLoss', 'AdversarialLoss', 'MultiLevelLoss', 'read_vgg'
 from itertools import pairwise
 from pathlib import Path
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from torchvision.models import get_model
 from ..errors import *
@@ -77,6 +78,7 @@ def _vgg_named(file, depth):
     except FileNotFoundError: raise WeightsError(f"There is no VGG file {file}; give torchvision's {name} .pth file, or {remedy}.") from None
     except Exception as e: raise WeightsError(f"{file} is not a file of weights ({type(e).__name__}); expected torchvision's {name} .pth file.") from None
 
+# %% ../../nbs/14_nets.losses.ipynb #c79cd550
 def read_vgg(
     file=None,    # Weights in torchvision's layout; torchvision's own pretrained ones without it
     depth:int=16, # Which VGG, 16 or 19
@@ -90,6 +92,20 @@ def read_vgg(
         f"{file} holds no VGG convolutions; expected names such as features.0.weight, as in torchvision's {name} .pth file.")
     return {k:v.float() for k,v in convs.items()}
 
+# %% ../../nbs/14_nets.losses.ipynb #c79cd552
+def _vgg_layers(state):
+    "Layers for the convolutions in `state`, up to the third feature wanted, and the places of the three"
+    at,body,picks,n = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight')),[],[],3
+    for i,after in pairwise([*at,at[-1]+2]):
+        conv = nn.Conv2d(n, len(state[f'{i}.weight']), 3, padding=1)
+        conv.load_state_dict({k:state[f'{i}.{k}'] for k in ('weight','bias')})
+        first,n = bool(body) and isinstance(body[-1], nn.MaxPool2d),conv.out_channels
+        body += [conv, nn.ReLU()]
+        if first or i==at[-1]: picks.append(len(body)-1)
+        if len(picks)==3: return nn.Sequential(*body),picks
+        if after-i==3: body.append(nn.MaxPool2d(2))
+    raise ValueError('too few layers')
+
 # %% ../../nbs/14_nets.losses.ipynb #516d300f
 class VGGFeatures(nn.Module):
     "Frozen VGG: features after the ReLU of conv2_1, conv3_1 and conv4_1 (of the last convolution there is, where conv4_1 is missing)."
@@ -97,25 +113,13 @@ class VGGFeatures(nn.Module):
         file=None, # Weights in torchvision's layout; torchvision's own pretrained VGG-16 without it
     ): # raises `WeightsError` with the remedies where there are none
         super().__init__()
-        state,self.body,self.picks,self.units = read_vgg(file),nn.Sequential(),[],[1.]*3
-        try: self._build(state)
+        state,self.units = read_vgg(file),[1.]*3
+        try: self.body,self.picks = _vgg_layers(state)
         except (KeyError, ValueError, RuntimeError) as e: raise WeightsError(
             f"{file} does not fit a VGG ({type(e).__name__}); expected 3x3 convolutions with biases, the first on 3 channels, as in torchvision's vgg16 .pth file.") from None
-        self.register_buffer('mean', torch.tensor([.485,.456,.406])[:,None,None]); self.register_buffer('std', torch.tensor([.229,.224,.225])[:,None,None])
+        self.register_buffer('mean', torch.tensor([.485,.456,.406])[:,None,None])
+        self.register_buffer('std', torch.tensor([.229,.224,.225])[:,None,None])
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-    def _build(self, state):
-        "Layers for the convolutions in `state`, up to the third feature wanted"
-        at,pools,n = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight')),0,3
-        for i,nxt in pairwise([*at,at[-1]+2]):
-            conv = nn.Conv2d(n, len(state[f'{i}.weight']), 3, padding=1)
-            conv.load_state_dict({k:state[f'{i}.{k}'] for k in ('weight','bias')})
-            first,n = pools>0 and isinstance(self.body[-1], nn.MaxPool2d),conv.out_channels
-            self.body.extend([conv, nn.ReLU()])
-            if first or (i==at[-1] and pools<3): self.picks.append(len(self.body)-1)
-            if len(self.picks)==3: return
-            if nxt-i==3: self.body.append(nn.MaxPool2d(2)); pools += 1
-        raise ValueError('too few layers')
 
     def forward(self,
         image, # `(B,3,H,W)`, RGB, [-1,1]
@@ -126,12 +130,14 @@ class VGGFeatures(nn.Module):
             if i in self.picks: res.append(x/self.units[len(res)])
         return res
 
-    @torch.no_grad()
-    def measure_by(self,
-        images, # `(B,3,H,W)`, RGB, [-1,1]
-    ):
-        "From now on, give features in units of their mean over `images`."
-        self.units = [u*f.mean().item() for u,f in zip(self.units, self(images))]
+# %% ../../nbs/14_nets.losses.ipynb #b28f4389
+@patch
+@torch.no_grad()
+def measure_by(self:VGGFeatures,
+    images, # `(B,3,H,W)`, RGB, [-1,1]
+):
+    "From now on, give features in units of their mean over `images`."
+    self.units = [u*f.mean().item() for u,f in zip(self.units, self(images))]
 
 # %% ../../nbs/14_nets.losses.ipynb #5d91e0fa
 def gram(

@@ -161,7 +161,7 @@ def masks_in_words(
 def training_record(
     learn:InpaintLearner, # Whose run is over
     config:dict,          # From `run_config`
-    earlier:list,         # Records of the trainings before, see `earlier_trainings`
+    earlier:list,         # See `earlier_trainings`
 ) -> dict: # Plain data, to be noted beside the weights
     "The settings of a run, and what is known when it is over: see `FACTS`."
     machine,last = hardware(),learn.checkpoints.rows[-1]
@@ -174,6 +174,7 @@ def training_record(
         validation={k:v for k,v in last.items() if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')},
         **(dict(earlier=earlier) if earlier else {}))
 
+# %% ../../nbs/57_training.command.ipynb #288da68c
 def close_run(
     learn:InpaintLearner,
     run:Path,      # Folder of the run

@@ -1,4 +1,4 @@
-"""The losses of both phases, and who plays.
+"""Who plays in each phase of the training, and which losses each side lowers.
 
 `Objectives` has the predictions and the losses of both phases.
 

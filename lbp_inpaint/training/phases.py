@@ -39,6 +39,7 @@ def hole_psnr(pred, truth): return psnr(pred.fill, truth, pred.mask).clamp(max=1
 def picture_psnr(pred, truth): return psnr(pred.fill, truth).clamp(max=100).mean()
 def picture_ssim(pred, truth): return ssim(pred.fill, truth).mean()
 
+# %% ../../nbs/53_training.phases.ipynb #58a20011
 class InpaintLearner(FamiliarLearner):
     "The phases of a system on one Learner; see `inpaint_learner`."
     def __init__(self, dls, net, objectives, lr=None, **kwargs):
@@ -58,19 +59,27 @@ class InpaintLearner(FamiliarLearner):
         else: out,aim,hole = pred.lbp,self.net.true_lbp(truth),pred.hole
         return ((out-aim)**2*hole).sum()/(hole.sum()*out.shape[1]).clamp(min=1)
 
-    def enter_phase(self, phase):
-        "Enter phase 1 or 2; raises `UsageError` for one that the system does not have"
-        o,phase = self.objectives,phase or self.objectives.phases[0]
-        self.play(o.predict(phase), o.turns(phase), (picture_psnr,hole_psnr,picture_ssim) if phase==2 else ())
-        self.position['phase'] = phase
+# %% ../../nbs/53_training.phases.ipynb #58a20013
+@patch
+def enter_phase(self:InpaintLearner,
+    phase:int, # 1 or 2; raises `UsageError` for one that the system does not have
+):
+    "Enter a phase: what is predicted, who plays, which metrics are shown."
+    o,phase = self.objectives,phase or self.objectives.phases[0]
+    self.play(o.predict(phase), o.turns(phase), (picture_psnr,hole_psnr,picture_ssim) if phase==2 else ())
+    self.position['phase'] = phase
 
-    def phase(self, joint):
-        "Enter phase 2 (`joint`) or phase 1"
-        self.enter_phase(2 if joint else 1)
+@patch
+def phase(self:InpaintLearner,
+    joint:bool, # Phase 2, or phase 1?
+):
+    "Enter phase 2 or phase 1."
+    self.enter_phase(2 if joint else 1)
 
-    def freeze(self):
-        "Freeze the generators, so that discriminators which start from nothing can catch up with pretrained ones"
-        self.freeze_to(len(self.generator_names))
+@patch
+def freeze(self:InpaintLearner):
+    "Freeze the generators."
+    self.freeze_to(len(self.generator_names))
 
 # %% ../../nbs/53_training.phases.ipynb #0867383f
 @patch

@@ -26,15 +26,24 @@ class RecordedBatch(Callback):
     def before_fit(self):
         self.forget() # the weights may lie elsewhere
         self.able = self.can_record()
+        if self.on_gpu and not rank_distrib() and (why := self.obstacle()): warnings.warn(f'Batches are played, not recorded: {why}.')
         self.learn.replay = self.take
 
     def after_fit(self): self.learn.replay = noop
 
+    @property
+    def on_gpu(self): return torch.device(self.dls.device).type=='cuda'
+
     def can_record(self):
         "Is this a training that can be recorded?"
+        if not self.on_gpu or self.obstacle() or not getattr(self.learn, 'recordable', True): return False
+        return hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused'))
+
+    def obstacle(self):
+        "What a user could change for batches to be recorded, with the remedy; nothing where that is not it"
         scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
-        alone = torch.device(self.dls.device).type=='cuda' and num_distrib()<=1 and getattr(self.learn, 'recordable', True)
-        return alone and hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused')) and not scaled
+        if scaled: return 'the loss scale of fp16 changes from turn to turn; train in bf16 to have them recorded'
+        if num_distrib()>1: return f'{num_distrib()} processes wait for each other in every turn; larger batches make the waiting matter less'
 
 # %% ../../nbs/44_training.recording.ipynb #75e642a8
 @patch

@@ -133,9 +133,11 @@ def all_batches(self:ResumableLearner):
     start = self.position['batch'] if self.training else 0
     if self.training and self.pending: self._restore_epoch(start)
     batches = self.dl.from_batch(start) if hasattr(self.dl, 'from_batch') else islice(self.dl, start, None)
-    for i,b in enumerate(batches, start):
-        if self.training: self.skip_pending()
-        self.one_batch(i, b)
+    try:
+        for i,b in enumerate(batches, start):
+            if self.training: self.skip_pending()
+            self.one_batch(i, b)
+    finally: getattr(batches, 'close', noop)() # a loader's processes end here, whatever happened
     if self.training: self.skip_pending() # the epoch's last batch was the last one learnt from
 
 # %% ../../nbs/46_training.runs.ipynb #46c1d201
@@ -186,7 +188,7 @@ def _load_adam(self:ResumableLearner, tensors, groups):
         if int(i)>=len(params) or (v.ndim and v.shape!=params[int(i)].shape): raise InpaintError(
             f"The optimiser's state of the checkpoint does not fit: {k} has shape {tuple(v.shape)}; "
             'expected that of the same networks, so resume with the settings of the run.')
-        state[int(i)][name] = v
+        state[int(i)][name] = torch.empty_like(params[int(i)]).copy_(v) if v.ndim else v
     new = self.opt.opt.state_dict()
     if len(groups)!=len(new['param_groups']): raise InpaintError(
         f"The optimiser's state of the checkpoint has {len(groups)} parameter groups, "
@@ -232,8 +234,7 @@ def keep_previous(
 ):
     "Give the file `last` a second name, `previous`, in one step"
     if not last.is_file(): return
-    spare = previous.with_name(f'.{previous.name}.tmp')
-    spare.unlink(missing_ok=True)
+    spare = spare_name(previous)
     try: os.link(last, spare)
     except OSError: return os.replace(last, previous) # no second names on this file system
     os.replace(spare, previous)

@@ -196,4 +196,4 @@ def checkpoint_state(self:EMA):
 def restore_state(self:EMA, tensors, plain):
     if 'ema_steps' not in plain: return
     self.steps = plain['ema_steps']
-    self.average = [tensors[f'ema.{i}'].to(p.device) for i,p in enumerate(self.weights)]
+    self.average = [torch.empty_like(p).copy_(tensors[f'ema.{i}']) for i,p in enumerate(self.weights)] # laid out as the weights
