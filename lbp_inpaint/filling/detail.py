@@ -70,7 +70,7 @@ def _front(corners, count, todo, size):
 
 # %% ../../nbs/31_filling.detail.ipynb #d31e0008
 DOUBT = .015 # mean squared difference of outlines at which trust in a copy has fallen to 1/e
-OWN,COPY = .25,.75 # where a copy is trusted wholly: how much of the fill's own fine half goes, and how much of the copy comes
+OWN,COPY = .25,.6 # where a copy is trusted wholly: how much of the fill's own fine half goes, and how much of the copy comes
 
 class _Quilt:
     "What is copied so far: `fine` `(C,h*w)`, where it is `given` `(h*w,)`, and how far it is trusted"
