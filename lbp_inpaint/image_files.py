@@ -202,6 +202,7 @@ def _tiff(page, f, max_megapixels):
     if n>1 and page.planarconfig==2: a = np.moveaxis(a.reshape(n, page.imagelength, page.imagewidth), 0, -1)
     return _with_alpha(a.reshape(page.imagelength, page.imagewidth, n), page)
 
+# %% ../nbs/06_image_files.ipynb #a1554cae
 def _with_alpha(a, page):
     "The colours of `(H,W,C)`, and its transparency, where there is one, multiplied into nothing"
     n,extra = 3 if a.shape[2]>2 else 1,page.extrasamples
@@ -227,6 +228,7 @@ def _pillow_can(im, page):
     if raw in _SWAPPED: return page.planarconfig==1
     return im.mode.startswith('I;16') or (im.mode,kind) in (('I','int32'),('F','float32'))
 
+# %% ../nbs/06_image_files.ipynb #fa883cdd
 def _tiff_info(im, page):
     "What is known beside the pixels"
     info = dict({} if im is None else im.info, format='TIFF', declared=_declared(page), notes=[])
@@ -257,6 +259,7 @@ def _read_tiff(f, max_megapixels):
     info['notes'] += _left_out(pixels, page)
     return _white_is_high(pixels, page),info,turn
 
+# %% ../nbs/06_image_files.ipynb #d791a7af
 def _left_out(pixels, page):
     "A note on channels that are neither colour nor transparency"
     if page is None or page.photometric not in (0,1,2): return []
@@ -296,6 +299,7 @@ def _open(f, page=0):
             if page: im.seek(page)
             return im
 
+# %% ../nbs/06_image_files.ipynb #5236e964
 def _load(im):
     "An open picture with its pixels"
     if im.format=='TIFF' and im.tile:
@@ -373,6 +377,7 @@ def _read_file(f, max_megapixels):
         info['notes'].append('has text or a colour profile of over a megabyte, which the result is without')
     return pixels,info | (dict(cicp=cicp) if cicp else {}),turn
 
+# %% ../nbs/06_image_files.ipynb #d60ee3ef
 def _read_other(f, head, max_megapixels):
     "The same of a file that is no TIFF"
     im = _open(f)
@@ -529,6 +534,7 @@ def _bulk(a, known, lowest, highest):
     low,high = min(o[0].item() for o in ends),max(o[1].item() for o in ends)
     return max(lowest, low-(high-low)/2),min(highest, high+(high-low)/2)
 
+# %% ../nbs/06_image_files.ipynb #e9cd09fd
 def value_range(
     a:np.ndarray,          # Levels `(H,W)` or colours `(H,W,C)` in any depth
     known:np.ndarray=None, # bool `(H,W)`, which pixels count; all without it

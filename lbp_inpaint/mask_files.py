@@ -62,6 +62,7 @@ def _grey(a):
         res[i:i+256] = strip if a.dtype.kind=='f' else strip.round()
     return res
 
+# %% ../nbs/08_mask_files.ipynb #75b541ba
 def _as_levels(pixels):
     "Grey levels of a mask, and the one that is white"
     if isinstance(pixels, Image.Image) and pixels.mode[0] not in 'IF' and pixels.mode not in ('1','L','LA','RGB','RGBA'):
@@ -117,6 +118,7 @@ def _palette_labels(pixels):
     alpha = _alpha(pixels)
     return index if alpha is None else np.where(alpha>127, index, 0)
 
+# %% ../nbs/08_mask_files.ipynb #c16a03a6
 def mask_labels(
     pixels,      # What `load_pixels` gives: a Pillow picture or an array
     lossy=False, # From a format that does not keep numbers?
@@ -158,6 +160,7 @@ def transparent_part(
         'give one that has, or leave --mask-from-alpha away.')
     return alpha<128
 
+# %% ../nbs/08_mask_files.ipynb #72915dc1
 def brush_colour(
     name:str, # As magenta, #ff00ff or ff00ff
 ) -> tuple: # (red, green, blue); raises `UsageError` where `name` is none
@@ -208,6 +211,7 @@ def _is_blend(rgb, outside, brush, y, x):
     way = np.float32(brush)-beyond
     return (n>0) & (((rgb[y,x]-beyond)*way).sum(1)>=.1*(way**2).sum(1)) & ((way**2).sum(1)>0)
 
+# %% ../nbs/08_mask_files.ipynb #5408b927
 def grow_over_blend(
     rgb:np.ndarray,  # uint8 `(H,W,3)`
     hole:np.ndarray, # bool `(H,W)`, where it has the brush's colour
@@ -329,6 +333,7 @@ def _tell_labels(labels, which):
         'so the hole is where the number is not 0; '
             f'draw a mask in black and white for another hole.', stacklevel=4)
 
+# %% ../nbs/08_mask_files.ipynb #5870f02d
 def read_hole(
     source,       # Whatever `load_pixels` takes, or an array or tensor of one channel with any kind of numbers; white = hole
     picture=None, # The `Picture` it is a hole of, which it is then compared with; or a (width, height) it must have; any without it

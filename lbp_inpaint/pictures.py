@@ -66,6 +66,7 @@ def _main_directory(f):
         tags,after = _directory(f, after)
     return tags or first
 
+# %% ../nbs/07_pictures.ipynb #f0e384d9
 def _sound(tags, group=None):
     "Those tags that can be written again; text as bytes, in whatever alphabet it is"
     res = {}
@@ -160,6 +161,7 @@ def _without_data(self:Picture): # bool `(H,W)`
     a = np.isnan(self.color) if none!=none else self.color==none
     return a if a.ndim==2 else a.all(-1)
 
+# %% ../nbs/07_pictures.ipynb #58c3e3e2
 @patch
 def own_range(self:Picture,
     hole:np.ndarray=None, # bool `(H,W)`, True = hole
@@ -331,6 +333,7 @@ def _carried(info, tags, kind, keep_metadata, notes):
     if lost: notes.append(f'loses its {" and its ".join(lost)}, which {kind} does not hold')
     return {k:v for k,v in found.items() if kind in METADATA[k].formats}
 
+# %% ../nbs/07_pictures.ipynb #60fc72ff
 def _fitting_profile(carried, mode, notes):
     "Leave a colour profile out that is for other colours than `mode`"
     icc = carried.get('profile')
@@ -385,6 +388,7 @@ def write_png16(
         f.write(_chunk(b'IDAT', z.compress(np.hstack([np.full((len(rows),1), 2, np.uint8), up]).tobytes())))
     f.write(_chunk(b'IDAT', z.flush()) + _chunk(b'IEND', b''))
 
+# %% ../nbs/07_pictures.ipynb #97a18ce1
 def _write_tiff(f, a, icc):
     from tifffile import imwrite
     extra = ['unassalpha'] if a.ndim==3 and a.shape[2] in (2,4) else None
@@ -510,6 +514,7 @@ def save(self:Picture,
     if kind in _LOSSY: notes.append(f'becomes {kind}, which changes all pixels a little; PNG keeps them')
     for o in notes: warnings.warn(f'{self.name} {o}.', stacklevel=2)
 
+# %% ../nbs/07_pictures.ipynb #c343f798
 def _own_format(info):
     kind = info.get('format')
     return 'JPEG' if kind=='MPO' else kind if kind in _MODES else 'PNG'
@@ -544,6 +549,7 @@ def _encode(f, kind, model, color, alpha, carried, notes):
     im.save(f, kind, **_OPTIONS.get(kind, {}), **_pillow_extras(kind, carried, notes))
     if kind=='TIFF': _add_tags(f, carried)
 
+# %% ../nbs/07_pictures.ipynb #e0110806
 def _pillow_extras(kind, carried, notes):
     "What travels with the pixels, as Pillow wants it"
     extra = dict(icc_profile=carried.get('profile'))

@@ -162,6 +162,7 @@ class LossSettings(Settings):
     @property
     def needs_vgg(self): return bool(self.lambda_p or self.lambda_s)
 
+# %% ../nbs/01_settings.ipynb #8a85b9b2
 SYSTEM_NAMES = 'lbp','ca','sh','gc','ec'
 
 @dataclass(frozen=True)
@@ -252,6 +253,7 @@ def hole_range(
     if lo.isdecimal() and hi.isdecimal() and int(lo)<int(hi)<=100: return int(lo)/100,int(hi)/100
     raise UsageError(f'There are no holes {hole}; expected centre, or a range of percent such as 20-30.')
 
+# %% ../nbs/01_settings.ipynb #ee59301b
 @dataclass(frozen=True)
 class EvaluateSettings(Settings):
     "How methods are scored."
@@ -272,6 +274,7 @@ class EvaluateSettings(Settings):
         super().__post_init__()
         for o in self.holes: hole_range(o)
 
+# %% ../nbs/01_settings.ipynb #610c64fb
 @dataclass(frozen=True)
 class AblateSettings(Settings):
     "How the arms of a study are trained and scored."
@@ -301,6 +304,7 @@ class AblateSettings(Settings):
         super().__post_init__()
         for o in self.holes: hole_range(o)
 
+# %% ../nbs/01_settings.ipynb #1f0af0aa
 TABLE_NAMES = 'width','compute','loss'
 
 def _names(known): return lambda v: len(v) and set(v)<=set(known), f'names out of {", ".join(known)}'
