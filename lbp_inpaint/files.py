@@ -36,7 +36,7 @@ def write_file(
     data,
     error=InpaintError, # What to raise where that fails
 ):
-    "Write a file completely or not at all; where that fails, raises `error` and leaves an older file as it was."
+    "Write a file completely or not at all; on failure raises `error`, and an older file is as it was."
     path = Path(os.path.realpath(path) if os.path.islink(path) else path)
     tmp = _spare_name(path)
     try:

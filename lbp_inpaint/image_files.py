@@ -52,7 +52,7 @@ def _png_parts(f):
     raise EOFError('truncated')
 
 def _check_png(f):
-    "The body of the cICP part, or None; raises `SyntaxError` for a wrong checksum, `EOFError` for an early end"
+    "The body of the cICP part, or None; raises `SyntaxError` on a wrong checksum, `EOFError` on an early end"
     cicp = None
     for kind,body,crc in _png_parts(f):
         if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'):
@@ -63,7 +63,8 @@ def _check_png(f):
 def _without_words(f):
     "A PNG file without its text and profile"
     left_out = b'tEXt',b'zTXt',b'iTXt',b'iCCP'
-    parts = [struct.pack('>I', len(body))+kind+body+crc for kind,body,crc in _png_parts(f) if kind not in left_out]
+    kept = [o for o in _png_parts(f) if o[0] not in left_out]
+    parts = [struct.pack('>I', len(body))+kind+body+crc for kind,body,crc in kept]
     return io.BytesIO(b'\x89PNG\r\n\x1a\n'+b''.join(parts))
 
 # %% ../nbs/06_image_files.ipynb #d82377b5
@@ -141,13 +142,14 @@ def _check_deflated(body):
 # %% ../nbs/06_image_files.ipynb #3b094601
 def _by_lzw(body, height, width):
     "Bytes `(height,width)` of a part that is compressed by LZW"
-    tags = [(256,width),(257,height),(258,8),(259,5),(262,1),(273,122),(277,1),(278,height),(279,len(body))] # 122: where this list ends
+    # tag 273 says where the body begins: behind a head of 8 bytes and nine entries
+    tags = [(256,width),(257,height),(258,8),(259,5),(262,1),(273,122),(277,1),(278,height),(279,len(body))]
     entries = b''.join(struct.pack('<HHII', code, 4, 1, value) for code,value in tags)
     im = _open(io.BytesIO(b'II*\0'+struct.pack('<IH', 8, len(tags))+entries+bytes(4)+body))
     return np.asarray(_load(im))
 
 def _summed(a, predictor, dtype, n):
-    "Numbers `(height,width*n)` of stored bytes `(height,bytes)`, `n` a pixel, of which each row may be differences"
+    "Numbers `(height,width*n)` of stored bytes `(height,bytes)`, `n` a pixel, which may be differences"
     if predictor==3: # of bytes: the most significant ones of all numbers come first
         a = a.reshape(len(a), -1, n).cumsum(1, dtype=np.uint8).reshape(len(a), dtype.itemsize, -1)
         return np.ascontiguousarray(a.swapaxes(1, 2)).view(dtype.newbyteorder('>'))[...,0]
@@ -180,7 +182,8 @@ def _part(body, compression, height, width):
     if compression==5: return _by_lzw(body, height, width)
     if compression in (8,32946): body = zlib.decompress(body)
     elif compression!=1:
-        raise _Fault(f'is compressed in a way that cannot be read ({getattr(compression, "name", compression)})',
+        name = getattr(compression, 'name', compression)
+        raise _Fault(f'is compressed in a way that cannot be read ({name})',
             'save it anew, by LZW or deflate or uncompressed')
     return np.frombuffer(body, np.uint8, height*width).reshape(height, width)
 
@@ -263,7 +266,8 @@ def _read_tiff(f, max_megapixels):
 def _left_out(pixels, page):
     "A note on channels that are neither colour nor transparency"
     if page is None or page.photometric not in (0,1,2): return []
-    n = page.samplesperpixel-(len(pixels.getbands()) if isinstance(pixels, Image.Image) else np.atleast_3d(pixels).shape[2])
+    pillow = isinstance(pixels, Image.Image)
+    n = page.samplesperpixel-(len(pixels.getbands()) if pillow else np.atleast_3d(pixels).shape[2])
     return [f'has {n} more channel{"s"*(n>1)}, neither colour nor transparency, '
         f'which the result is without'] if n>0 else []
 
@@ -332,7 +336,7 @@ def _orientation(im):
 _BITS = {'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
 
 def _deep_ppm(f, im):
-    "Array `(H,W,3)` of a PPM that does not end at 255: uint8, or uint16 as 0..65535, as Pillow has those of a PGM"
+    "Array `(H,W,3)` of a PPM that does not end at 255: uint8, or uint16 as 0..65535, as of a PGM"
     kind,_,start,args = im.tile[0]
     f.seek(start); body = f.read()
     n,top,deep = im.size[0]*im.size[1]*3,args[-1],args[-1]>255
@@ -391,7 +395,8 @@ def _read_other(f, head, max_megapixels):
     if raw in _BITS and isinstance(info.get('transparency'), int):
         im.info['transparency'] = info['transparency'] = info['transparency']*_BITS[raw]
     if raw in _SWAPPED or raw=='LA;16B': pixels,turn = _deep(f, 0, raw)
-    elif (im.format,im.mode)==('PPM','RGB') and im.tile[0].args not in ('RGB',('RGB',255)): pixels,turn = _deep_ppm(f, im),1
+    elif (im.format,im.mode)==('PPM','RGB') and im.tile[0].args not in ('RGB',('RGB',255)):
+        pixels,turn = _deep_ppm(f, im),1
     else: pixels,turn = _load(im),_orientation(im)
     return pixels,info,turn
 
@@ -499,9 +504,10 @@ def _with_key(pixels, info):
 
 # %% ../nbs/06_image_files.ipynb #201dc172
 def load_pixels(
-    source,             # A path, an open binary file, a Pillow picture, an array `(H,W)`, `(H,W,3)` or `(H,W,4)`, or a tensor `(3,H,W)` or `(1,H,W)`
+    # A path, an open binary file, a Pillow picture, an array `(H,W[,3 or 4])`, or a tensor `(3 or 1,H,W)`
+    source,
     max_megapixels=200, # Refuse, from the header alone, what has more
-) -> tuple: # pixels, upright: a Pillow picture, or an array where Pillow has no mode for them (16-bit or float colour); and what Pillow calls `info`
+) -> tuple: # upright pixels, a Pillow picture or an array that Pillow has no mode for; what Pillow calls `info`
     "The pixels of a picture as they are stored; raises `PictureError` where that cannot be done."
     name = (source or "''") if isinstance(source, (str,os.PathLike)) else 'The picture'
     try:
@@ -540,7 +546,7 @@ def value_range(
     known:np.ndarray=None, # bool `(H,W)`, which pixels count; all without it
     declared:tuple=None,   # (lowest, highest) that the file speaks of
 ) -> tuple: # (lowest, highest) value, seen as black and as white
-    "The range of a picture's own levels; raises `PictureError` for known ones that have no place in any picture."
+    "The range of a picture's own levels; raises `PictureError` for known ones that have no place in it."
     low,high = _held(a.dtype)
     if high==255: return low,high
     lowest,highest = _extent(a, known)
@@ -562,7 +568,7 @@ def to_levels(
     low:float=0,      # What is black
     high:float=None,  # What is white; 255, 65535 or 1 without it, and all values have to be within
 ) -> np.ndarray: # uint8, the same shape
-    "8-bit levels; raises `PictureError` for numbers outside the range of their kind, where no other is given."
+    "8-bit levels; raises `PictureError` for numbers outside the range of their kind, if no other is given."
     if a.dtype==np.uint8: return a
     if high is None: value_range(a); low,high = _held(a.dtype)
     res,scale = np.empty(a.shape, np.uint8),255/(high-low) if high>low else 0.

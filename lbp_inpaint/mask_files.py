@@ -65,7 +65,8 @@ def _grey(a):
 # %% ../nbs/08_mask_files.ipynb #75b541ba
 def _as_levels(pixels):
     "Grey levels of a mask, and the one that is white"
-    if isinstance(pixels, Image.Image) and pixels.mode[0] not in 'IF' and pixels.mode not in ('1','L','LA','RGB','RGBA'):
+    mode = getattr(pixels, 'mode', 'L')
+    if mode[0] not in 'IF' and mode not in ('1','L','LA','RGB','RGBA'):
         try: pixels = pixels.convert('RGB')
         except ValueError: raise MaskError(f'The mask has colours of the kind {pixels.mode}, '
             f'which cannot be read; save it as grey levels.') from None
@@ -206,7 +207,7 @@ def _beyond(rgb, outside, y, x):
     return total/np.maximum(n, 1)[:,None],n
 
 def _is_blend(rgb, outside, brush, y, x):
-    "Which of the pixels (y, x) are a tenth of the way from what lies beyond them to the brush's colour, or more"
+    "Which of the pixels (y, x) are a tenth of the way from what lies beyond to the brush's colour, or more"
     beyond,n = _beyond(rgb, outside, y, x)
     way = np.float32(brush)-beyond
     return (n>0) & (((rgb[y,x]-beyond)*way).sum(1)>=.1*(way**2).sum(1)) & ((way**2).sum(1)>0)
@@ -234,7 +235,8 @@ def _misfit(size, wanted, turned):
     "How a mask of `size` does not fit a picture of `wanted`: (reason, remedy)"
     (w,h),(w2,h2) = size,wanted
     if size==wanted[::-1] and turned:
-        return 'fits it only as the camera stored it, lying on its side','draw the mask on the picture as it is shown, upright'
+        return ('fits it only as the camera stored it, lying on its side',
+            'draw the mask on the picture as it is shown, upright')
     if size==wanted[::-1]: return 'its sides are swapped','turn the mask by 90 degrees'
     if abs(w*h2-h*w2)>max(w*h2,h*w2)*.01+max(w2,h2):
         return 'its shape is another','draw the mask on the picture itself'
@@ -251,7 +253,8 @@ def fit_hole(
     if own==size: return hole
     reason,remedy = _misfit(own, size, turned)
     if reason or not resize: raise MaskError(
-        f'The mask is {own[0]}x{own[1]} pixels but its picture is {size[0]}x{size[1]}{", and "+reason if reason else ""}; {remedy}.')
+        f'The mask is {own[0]}x{own[1]} pixels but its picture is {size[0]}x{size[1]}'
+        f'{", and "+reason if reason else ""}; {remedy}.')
     return np.asarray(Image.fromarray(hole.astype(np.uint8)*255).resize(size, Image.Resampling.BILINEAR))>0
 
 # %% ../nbs/08_mask_files.ipynb #d4a0979b
@@ -288,7 +291,7 @@ def check_hole(
     levels:tuple=None,  # What `mask_levels` gave, where the mask was drawn in black and white
     which='The mask',   # What to call the mask
 ):
-    "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or when the mask is a photograph."
+    "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or on a photograph."
     if levels: _check_photograph(levels, picture, hole, which)
     share,covered = hole.mean(),_covered(hole, picture)
     if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, '
@@ -329,26 +332,29 @@ def _find_hole(pixels, info, s, which):
 def _tell_labels(labels, which):
     found = [f'{o:g}' for o in np.unique(labels) if o]
     if found not in ([], ['1']):
-        warnings.warn(f'{which} holds numbers ({", ".join(found[:8])}{", ..." if len(found)>8 else ""}) in the place of grey levels, '
+        some = ', '.join(found[:8])+(', ...' if len(found)>8 else '')
+        warnings.warn(f'{which} holds numbers ({some}) in the place of grey levels, '
         'so the hole is where the number is not 0; '
             f'draw a mask in black and white for another hole.', stacklevel=4)
 
 # %% ../nbs/08_mask_files.ipynb #5870f02d
 def read_hole(
-    source,       # Whatever `load_pixels` takes, or an array or tensor of one channel with any kind of numbers; white = hole
-    picture=None, # The `Picture` it is a hole of, which it is then compared with; or a (width, height) it must have; any without it
+    source, # Whatever `load_pixels` takes, or any numbers `(H,W)`, an array or a tensor; white = hole
+    picture=None, # The `Picture` it is a hole of, and compared with; or a (width, height) it must have
     settings:MaskSettings=MaskSettings(), # How the mask is read
 ) -> np.ndarray: # bool `(H,W)`, True = hole
-    "Where the hole is; raises `MaskError` when the mask cannot be read or does not fit, `UsageError` for a colour that is none, warns where it looks wrong."
+    "Where the hole is; raises `MaskError` on a mask that cannot be read or does not fit, warns where it looks wrong."
     which = f'The mask {source}' if isinstance(source, (str,os.PathLike)) else 'The mask'
     whole = isinstance(picture, Picture)
     if whole and not (settings.mask_from_alpha or settings.mask_color) and _is_picture(source, picture):
         raise MaskError(
         f'{which} is the picture itself; '
-            f'give a mask that is white where the hole is, or say how the picture shows it with --mask-color or --mask-from-alpha.')
+            'give a mask that is white where the hole is, '
+            'or say how the picture shows it with --mask-color or --mask-from-alpha.')
     try:
         hole,levels = _find_hole(*_mask_pixels(source, settings.max_megapixels), settings, which)
-        if picture is not None: hole = fit_hole(hole, picture.size if whole else picture, settings.resize_mask, whole and picture.turned)
+        size,turned = (picture.size,picture.turned) if whole else (picture,False)
+        if picture is not None: hole = fit_hole(hole, size, settings.resize_mask, turned)
     except PictureError as e:
         raise MaskError(f'The mask {e}'.replace('The mask The picture', 'The mask', 1)) from None
     except MaskError as e: raise MaskError(str(e).replace('The mask', which, 1)) from None
@@ -363,5 +369,5 @@ def read_mask(
     size:tuple=None, # (width, height) that the mask must have, in pixels; any without it
     **kwargs
 ) -> torch.Tensor: # `(1,H,W)`, 1 = hole
-    "`read_hole` as a tensor; raises `MaskError` when it cannot be read or has another size than its picture, `UsageError` for impossible settings."
+    "`read_hole` as a tensor; raises what that does, and `UsageError` for impossible settings."
     return torch.from_numpy(read_hole(source, size, MaskSettings.of(**kwargs)).astype(np.float32))[None]

@@ -22,8 +22,8 @@ from .files import *
 from .image_files import *
 
 # %% ../nbs/07_pictures.ipynb #aa0667b4
-_AS_RGB = {'P':'a palette', 'PA':'a palette', 'YCbCr':'YCbCr colours', 'HSV':'HSV colours', 'RGBX':'a padded format',
-    'RGBa':'premultiplied colours', 'La':'premultiplied grey'}
+_AS_RGB = {'P':'a palette', 'PA':'a palette', 'YCbCr':'YCbCr colours', 'HSV':'HSV colours',
+    'RGBX':'a padded format', 'RGBa':'premultiplied colours', 'La':'premultiplied grey'}
 
 def _separate(pixels, notes):
     "(model, colour array, alpha array or None) of what `load_pixels` gives"
@@ -49,7 +49,7 @@ Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{}))
 warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 def _directory(f, at=None, group=None):
-    "(tags, where the next begins) of a directory of an open TIFF file, the first without `at`; none of a damaged one"
+    "(tags, where the next begins) of a directory of an open TIFF file, the first without `at`"
     try:
         f.seek(0); head = f.read(8)
         if head[2:4] in (b'+\0',b'\0+'): head += f.read(8) # BigTIFF
@@ -153,7 +153,8 @@ def unknown(self:Picture,
     return hole | self._clear if self.is_clear else hole
 
 @patch(as_prop=True)
-def _clear(self:Picture): return to_levels(self.alpha, 0, _opaque(self.alpha))==0 # bool `(H,W)`, of a picture that has an alpha
+def _clear(self:Picture): # bool `(H,W)`, of a picture that has an alpha
+    return to_levels(self.alpha, 0, _opaque(self.alpha))==0
 
 @patch(as_prop=True)
 def _without_data(self:Picture): # bool `(H,W)`
@@ -365,7 +366,8 @@ def _with_room(carried, kind, notes):
         if kind!='JPEG' or not exif or len(exif)<_EXIF_ROOM: return exif
 
 # %% ../nbs/07_pictures.ipynb #a2b69731
-def _chunk(kind, body): return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind+body))
+def _chunk(kind, body):
+    return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind+body))
 
 def write_png16(
     f,             # Open binary file
@@ -445,7 +447,8 @@ _CLEAR = 'PNG','TIFF','WEBP','TGA','JPEG2000','AVIF'
 _LOSSY = 'JPEG','AVIF'
 _OPTIONS = dict(JPEG=dict(quality=95, subsampling=0), WEBP=dict(lossless=True, exact=True),
     TIFF=dict(compression='tiff_deflate'), AVIF=dict(quality=95))
-_MODES = dict(PNG=('1','L','LA','RGB','RGBA','I;16','I'), TIFF=('1','L','LA','RGB','RGBA','CMYK','I;16','I','F'),
+_MODES = dict(PNG=('1','L','LA','RGB','RGBA','I;16','I'),
+    TIFF=('1','L','LA','RGB','RGBA','CMYK','I;16','I','F'),
     JPEG=('L','RGB','CMYK'), WEBP=('RGB','RGBA'), JPEG2000=('L','LA','RGB','RGBA','I;16'),
     TGA=('1','L','LA','RGB','RGBA'), BMP=('1','L','RGB'), PPM=('1','L','RGB'), AVIF=('RGB','RGBA'))
 
@@ -456,8 +459,9 @@ def output_format(
     kind = Image.registered_extensions().get(Path(path).suffix.lower())
     if kind=='MPO': kind = 'JPEG'
     if kind not in _MODES:
-        raise PictureError(f'The output {path} has no ending of a true-colour picture format that can be written; '
-            f'use a name such as {Path(path).stem or "filled"}.png.')
+        name = Path(path).stem or 'filled'
+        raise PictureError(f'The output {path} has no ending of a true-colour picture format '
+            f'that can be written; use a name such as {name}.png.')
     return kind
 
 # %% ../nbs/07_pictures.ipynb #ec686db1
@@ -492,7 +496,7 @@ def save(self:Picture,
     # Pillow's name of the format; that of `path`'s ending without it, in an open file the picture's own
     kind:str=None,
 ):
-    "Write a file completely or not at all; warns of what its format cannot hold, raises `PictureError` on failure."
+    "Write completely or not at all; warns of what the format cannot hold, raises `PictureError` on failure."
     stream = hasattr(path, 'write')
     kind = kind or (_own_format(self.info) if stream else output_format(path))
     where,notes = 'The output' if stream else f'The output {path}',self.notes[:]

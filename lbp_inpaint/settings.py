@@ -70,12 +70,14 @@ def takes(
     settings:type, # A subclass of `Settings`
     but:tuple=(),  # Names of fields that are not shown
 ): # decorator
-    "Show the fields of `settings` in the place of a function's `**kwargs`; its own come first, then those of its bases."
+    "Show the fields of `settings` in the place of `**kwargs`; its own come first, then those of its bases."
     def decorate(f):
         own,usual = inspect.signature(f),inspect.signature(settings).parameters
         names = dict.fromkeys(k for cls in settings.__mro__ for k in cls.__dict__.get('__annotations__', ()))
-        more = [usual[k].replace(kind=inspect.Parameter.KEYWORD_ONLY) for k in names if k not in (*own.parameters, *but)]
-        f.__signature__ = own.replace(parameters=[p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]+more)
+        names = [o for o in names if o not in (*own.parameters, *but)]
+        more = [usual[k].replace(kind=inspect.Parameter.KEYWORD_ONLY) for k in names]
+        first = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        f.__signature__ = own.replace(parameters=first+more)
         f.__annotations__.update({p.name:p.annotation for p in more})
         f.__delwrap__ = settings
         return f
