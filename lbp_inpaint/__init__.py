@@ -16,7 +16,7 @@ Modules:
 - `lbp_inpaint.evidence.recipes`: Which pictures, which settings, how long it takes and what came of it; from photographs to weights with their model card in one command.
 - `lbp_inpaint.evidence.scores`: The same holes for everybody, all numbers of a fill, and intervals from paired scores.
 - `lbp_inpaint.files`: Completely or not at all; and what a file is that no reader knows.
-- `lbp_inpaint.filling.detail`: A soft fill knows which colours belong where, and the rest of the picture knows what sharp looks like: detail copied from one to the other, patch by patch.
+- `lbp_inpaint.filling.detail`: A soft fill knows which colours belong where, and the rest of the picture knows what sharp looks like: detail copied from one to the other, patch by patch, as far as it can be trusted.
 - `lbp_inpaint.filling.explain`: The patches that a hole pixel borrowed from, and the structure that guided it.
 - `lbp_inpaint.filling.export`: A fill as a program that needs none of this package's code.
 - `lbp_inpaint.filling.folders`: One picture or ten thousand: every file that can be filled is, every one that cannot is named, and nothing that was there is lost.

@@ -28,16 +28,19 @@ def _refusal(e, path, size):
         what = f': {size} bytes are needed and {shutil.disk_usage(path.parent).free} are free there'
         remedy = f'make room or {remedy}'
     elif e.errno==errno.ENAMETOOLONG: remedy = 'give it a shorter name'
-    elif e.errno is None: remedy = 'choose another format, such as PNG or TIFF' # no disk's error, but a format's
-    return f'{path} cannot be written ({e.strerror or e}){what}; {remedy}, nothing that was there has changed.'
+    # no disk's error, but a format's
+    elif e.errno is None: remedy = 'choose another format, such as PNG or TIFF'
+    said = f'{path} cannot be written ({e.strerror or e}){what}'
+    return f'{said}; {remedy}, nothing that was there has changed.'
 
 # %% ../nbs/02_files.ipynb #8f21eac1
 def write_file(
     path,               # File to write; its folder is made if need be
-    data,               # bytes, or a function that writes them to the open file it is given, which can be read, too
+    # bytes, or a function that writes them to the open file it is given, which can be read, too
+    data,
     error=InpaintError, # What to raise where that fails
 ):
-    "Write a file completely or not at all; raises `error`, and leaves an older file as it was, where that cannot be done."
+    "Write a file completely or not at all; on failure raises `error`, and an older file is as it was."
     path = Path(os.path.realpath(path) if os.path.islink(path) else path)
     tmp = spare_name(path)
     try:
@@ -63,11 +66,19 @@ def _sync(folder):
 
 # %% ../nbs/02_files.ipynb #8f35673e
 _FORMATS = [ # how a file begins, which format that is, what to save it as
-    (rb'....ftyp(hei|hev|mif1|msf1)', 'a HEIC picture', 'JPEG or PNG'), (rb'\xff\x0a|\0\0\0\x0cJXL ', 'a JPEG XL picture', 'JPEG or PNG'),
-    (rb'....ftypcrx|FUJIFILM|IIRO|IIU\0|\0MRM', "a camera's raw file", 'TIFF, PNG or JPEG'), (rb'8BPS', 'a Photoshop file', 'TIFF or PNG'),
-    (rb'gimp xcf', 'a GIMP file', 'PNG or TIFF'), (rb'PK\x03\x04', 'an archive (ZIP)', 'PNG, JPEG or TIFF, each picture by itself'), (rb'%PDF|%!PS', 'a document (PDF)', 'PNG, JPEG or TIFF, each page by itself'),
-    (rb'v/1\x01', 'an OpenEXR picture', 'TIFF'), (rb'#\?R', 'a Radiance HDR picture', 'TIFF'), (rb'\x93NUMPY', 'a NumPy array', 'PNG or TIFF'), (rb'....ftyp|\x1aE\xdf\xa3|RIFF....AVI', 'a film', 'PNG or JPEG, each picture by itself')]
+    (rb'....ftyp(hei|hev|mif1|msf1)', 'a HEIC picture', 'JPEG or PNG'),
+    (rb'\xff\x0a|\0\0\0\x0cJXL ', 'a JPEG XL picture', 'JPEG or PNG'),
+    (rb'....ftypcrx|FUJIFILM|IIRO|IIU\0|\0MRM', "a camera's raw file", 'TIFF, PNG or JPEG'),
+    (rb'8BPS', 'a Photoshop file', 'TIFF or PNG'),
+    (rb'gimp xcf', 'a GIMP file', 'PNG or TIFF'),
+    (rb'v/1\x01', 'an OpenEXR picture', 'TIFF'),
+    (rb'#\?R', 'a Radiance HDR picture', 'TIFF'),
+    (rb'\x93NUMPY', 'a NumPy array', 'PNG or TIFF'),
+    (rb'PK\x03\x04', 'an archive (ZIP)', 'PNG, JPEG or TIFF, each picture by itself'),
+    (rb'%PDF|%!PS', 'a document (PDF)', 'PNG, JPEG or TIFF, each page by itself'),
+    (rb'....ftyp|\x1aE\xdf\xa3|RIFF....AVI', 'a film', 'PNG or JPEG, each picture by itself')]
 
+# %% ../nbs/02_files.ipynb #cb951ab7
 def identify_file(
     head:bytes,     # The first bytes of a file
     kind='picture', # What was expected
@@ -75,10 +86,14 @@ def identify_file(
     "What a file is that no reader knows."
     text,again = head.lstrip(b'\xef\xbb\xbf \t\r\n').lower(),'copy or download it again'
     if not head: return 'is empty (0 bytes)',again
-    if head.startswith(b'version https://git-lfs'): return 'is a Git LFS pointer, not the file itself','fetch it with: git lfs pull'
-    if text.startswith(b'<svg') or text.startswith(b'<?xml') and b'<svg' in text: return 'is a drawing (SVG), which has no pixels','save it as PNG'
-    if text.startswith((b'<!doctype',b'<html',b'<?xml',b'<head')): return f'is a web page, not a {kind}',f'download the {kind} itself'
+    if head.startswith(b'version https://git-lfs'):
+        return 'is a Git LFS pointer, not the file itself','fetch it with: git lfs pull'
+    if text.startswith(b'<svg') or text.startswith(b'<?xml') and b'<svg' in text:
+        return 'is a drawing (SVG), which has no pixels','save it as PNG'
+    if text.startswith((b'<!doctype',b'<html',b'<?xml',b'<head')):
+        return f'is a web page, not a {kind}',f'download the {kind} itself'
     found = next((o for o in _FORMATS if re.match(o[0], head, re.S)), None) if kind=='picture' else None
     if found: return f'is {found[1]}, which cannot be read',f'save it as {found[2]}'
-    if not re.search('[\0-\b\x0e-\x1f\x7f\ufffd]', head[:-3].decode('utf8', 'replace')): return f'is text, not a {kind}',('give a picture such as PNG or JPEG' if kind=='picture' else again)
+    if not re.search('[\0-\b\x0e-\x1f\x7f\ufffd]', head[:-3].decode('utf8', 'replace')):
+        return f'is text, not a {kind}',('give a picture such as PNG or JPEG' if kind=='picture' else again)
     return 'is in no known picture format','save it as PNG, JPEG or TIFF'

@@ -28,14 +28,16 @@ def _in_memory(f):
     try: f.seek(0)
     except (AttributeError, OSError): pass
     content = f.read()
-    if not isinstance(content, bytes): raise _Fault('is a file that was opened as text','open it as bytes, with the mode rb')
+    if not isinstance(content, bytes): raise _Fault('is a file that was opened as text','open it as bytes, '
+        'with the mode rb')
     return io.BytesIO(content)
 
 @contextmanager
 def _file(source):
     "A path, or what the caller has opened, as a file that can be read twice"
     if hasattr(source, 'read'): yield _in_memory(source); return
-    if isinstance(source, str) and re.match(r'[A-Za-z][\w+.-]+://', source): raise _Fault('is an address, not a file','download it first, and give its path')
+    if isinstance(source, str) and re.match(r'[A-Za-z][\w+.-]+://', source): raise _Fault('is an address, '
+        'not a file','download it first, and give its path')
     if '\0' in os.fsdecode(source): raise _Fault('is no name that a file can have','check the path')
     with open(source, 'rb') as f: yield f if f.seekable() else _in_memory(f)
 
@@ -52,21 +54,25 @@ def _png_parts(f):
     raise EOFError('truncated')
 
 def _check_png(f):
-    "The body of the cICP part, or None; raises `SyntaxError` where a part does not match its checksum, `EOFError` where the file ends early"
+    "The body of the cICP part, or None; raises `SyntaxError` on a wrong checksum, `EOFError` on an early end"
     cicp = None
     for kind,body,crc in _png_parts(f):
-        if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'): raise SyntaxError(f'checksum of its {kind.decode("ascii","replace")} part')
+        if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'):
+            raise SyntaxError(f'checksum of its {kind.decode("ascii","replace")} part')
         if kind==b'cICP': cicp = body
     return cicp
 
 def _without_words(f):
     "A PNG file without its text and profile"
-    parts = [struct.pack('>I', len(body))+kind+body+crc for kind,body,crc in _png_parts(f) if kind not in (b'tEXt',b'zTXt',b'iTXt',b'iCCP')]
+    left_out = b'tEXt',b'zTXt',b'iTXt',b'iCCP'
+    kept = [o for o in _png_parts(f) if o[0] not in left_out]
+    parts = [struct.pack('>I', len(body))+kind+body+crc for kind,body,crc in kept]
     return io.BytesIO(b'\x89PNG\r\n\x1a\n'+b''.join(parts))
 
 # %% ../nbs/06_image_files.ipynb #d82377b5
 _little = sys.byteorder=='little'
-_SWAPPED = {f'{m};16{o}':f'{m};16{s}' for m in ('RGB','RGBA') for o,s in (('B','L'),('L','B'),('N','B' if _little else 'L'))}
+_ORDERS = dict(B='L', L='B', N='B' if _little else 'L') # N is this machine's own
+_SWAPPED = {f'{m};16{o}':f'{m};16{s}' for m in ('RGB','RGBA') for o,s in _ORDERS.items()}
 
 def _raw_mode(im):
     "How Pillow will decode an open file, as 'RGB;16B'"
@@ -97,14 +103,19 @@ def _pages(f):
     try: return list(tifffile.TiffFile(f).pages)
     except Exception: return []
 
-def _tag(page, code, usual=None): return page.tags[code].value if page is not None and code in page.tags else usual
+def _tag(page, code, usual=None):
+    return page.tags[code].value if page is not None and code in page.tags else usual
+
+_ONE = 'save the one you mean as a picture of its own'
 
 def _main_page(pages):
-    "Number of the page that is the picture, neither a smaller copy (bit 0 of NewSubfileType) nor a mask (bit 2)"
+    "Number of the page that is neither a smaller copy (bit 0 of NewSubfileType) nor a mask (bit 2)"
     beside = [_tag(o, 254, 0)&5 or _tag(o, 255)==2 for o in pages]
-    if any(c in o.tags for o in pages[:1] for c in (50706,50740)): raise _Fault('is a camera\'s raw file, which cannot be read','develop it and save it as TIFF, PNG or JPEG')
+    if any(c in o.tags for o in pages[:1] for c in (50706,50740)): raise _Fault('is a camera\'s raw file, '
+        'which cannot be read','develop it and save it as TIFF, PNG or JPEG')
     whole = [i for i,o in enumerate(beside) if not o]
-    if len(whole)>1 or len(pages)>1 and not whole: raise _Fault(f'holds {len(whole) or len(pages)} frames or pages','save the one you mean as a picture of its own')
+    if len(whole)>1 or len(pages)>1 and not whole:
+        raise _Fault(f'holds {len(whole) or len(pages)} frames or pages',_ONE)
     return whole[0] if whole else 0
 
 # %% ../nbs/06_image_files.ipynb #f06a0006
@@ -114,7 +125,8 @@ def _declared(page):
     high = _tag(page, 341, _tag(page, 281, 2**bits-1 if 8<bits<16 else None))
     if high is None: return None
     low = _tag(page, 340, _tag(page, 280, 0))
-    return tuple(float(o) if isinstance(o, float) else int(o) for o in (np.min(low).item(), np.max(high).item()))
+    ends = np.min(low).item(),np.max(high).item()
+    return tuple(o if isinstance(o, float) else int(o) for o in ends)
 
 def _check_whole(page, f):
     "Raise for compressed parts that lie beyond the end of the file, and for deflated ones that are damaged"
@@ -132,19 +144,22 @@ def _check_deflated(body):
 # %% ../nbs/06_image_files.ipynb #3b094601
 def _by_lzw(body, height, width):
     "Bytes `(height,width)` of a part that is compressed by LZW"
-    tags = [(256,width),(257,height),(258,8),(259,5),(262,1),(273,8+2+12*9+4),(277,1),(278,height),(279,len(body))]
+    # tag 273 says where the body begins: behind a head of 8 bytes and nine entries
+    tags = [(256,width),(257,height),(258,8),(259,5),(262,1),(273,122),(277,1),(278,height),(279,len(body))]
     entries = b''.join(struct.pack('<HHII', code, 4, 1, value) for code,value in tags)
     im = _open(io.BytesIO(b'II*\0'+struct.pack('<IH', 8, len(tags))+entries+bytes(4)+body))
     return np.asarray(_load(im))
 
 def _summed(a, predictor, dtype, n):
-    "Numbers `(height,width*n)` of stored bytes `(height,bytes)`, `n` a pixel, each row of which may be differences"
+    "Numbers `(height,width*n)` of stored bytes `(height,bytes)`, `n` a pixel, which may be differences"
     if predictor==3: # of bytes: the most significant ones of all numbers come first
         a = a.reshape(len(a), -1, n).cumsum(1, dtype=np.uint8).reshape(len(a), dtype.itemsize, -1)
         return np.ascontiguousarray(a.swapaxes(1, 2)).view(dtype.newbyteorder('>'))[...,0]
     whole = np.dtype(f'{dtype.byteorder}u{dtype.itemsize}')
     a = np.ascontiguousarray(a).view(whole)
-    if predictor==2: a = a.reshape(len(a), -1, n).cumsum(1, dtype=whole.newbyteorder('=')).astype(whole).reshape(len(a), -1)
+    if predictor==2:
+        sums = a.reshape(len(a), -1, n).cumsum(1, dtype=whole.newbyteorder('='))
+        a = sums.astype(whole).reshape(len(a), -1)
     return a.view(dtype)
 
 # %% ../nbs/06_image_files.ipynb #53d4c96c
@@ -158,7 +173,8 @@ def _unpacked(page, f):
     for (k,y,x),offset,size in zip(places, page.dataoffsets, page.databytecounts):
         rows = th if page.is_tiled else min(th, h-y)
         f.seek(offset)
-        a = _summed(_part(f.read(size), page.compression, rows, tw*n*dtype.itemsize), page.predictor, dtype, n)
+        a = _part(f.read(size), page.compression, rows, tw*n*dtype.itemsize)
+        a = _summed(a, page.predictor, dtype, n)
         here = res[k,y:y+th,x:x+tw]
         here[:] = a.reshape(rows, tw, n)[:here.shape[0],:here.shape[1]]
     return res
@@ -167,7 +183,10 @@ def _part(body, compression, height, width):
     "Bytes `(height,width)` of a strip or tile"
     if compression==5: return _by_lzw(body, height, width)
     if compression in (8,32946): body = zlib.decompress(body)
-    elif compression!=1: raise _Fault(f'is compressed in a way that cannot be read ({getattr(compression, "name", compression)})','save it anew, by LZW or deflate or uncompressed')
+    elif compression!=1:
+        name = getattr(compression, 'name', compression)
+        raise _Fault(f'is compressed in a way that cannot be read ({name})',
+            'save it anew, by LZW or deflate or uncompressed')
     return np.frombuffer(body, np.uint8, height*width).reshape(height, width)
 
 # %% ../nbs/06_image_files.ipynb #c953d62f
@@ -177,8 +196,10 @@ def _tiff(page, f, max_megapixels):
     "Array `(H,W)` or `(H,W,C)` of a page that Pillow has no mode for"
     _check_size(page.imagewidth, page.imagelength, max_megapixels)
     n,kind = page.samplesperpixel,str(page.dtype)
-    if kind not in _DEPTHS or page.photometric not in (0,1,2) or n<1 or n>3 and page.photometric!=2: raise _Fault(
-        f'stores {n} channels of {kind} ({getattr(page.photometric, "name", page.photometric)}), which cannot be filled','save it as grey or RGB in 8 or 16 bits')
+    if kind not in _DEPTHS or page.photometric not in (0,1,2) or n<1 or n>3 and page.photometric!=2:
+        raise _Fault(
+        f'stores {n} channels of {kind} ({getattr(page.photometric, "name", page.photometric)}), '
+            f'which cannot be filled','save it as grey or RGB in 8 or 16 bits')
     try: a = page.asarray()
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
@@ -186,8 +207,9 @@ def _tiff(page, f, max_megapixels):
     if n>1 and page.planarconfig==2: a = np.moveaxis(a.reshape(n, page.imagelength, page.imagewidth), 0, -1)
     return _with_alpha(a.reshape(page.imagelength, page.imagewidth, n), page)
 
+# %% ../nbs/06_image_files.ipynb #a1554cae
 def _with_alpha(a, page):
-    "The colours of `(H,W,C)`, and with them the transparency, where there is one, that is multiplied into nothing"
+    "The colours of `(H,W,C)`, and its transparency, where there is one, multiplied into nothing"
     n,extra = 3 if a.shape[2]>2 else 1,page.extrasamples
     at = next((n+i for i,o in enumerate(extra) if o in (1,2)), n if not extra else None)
     if at is None or at>=a.shape[2]: return a[...,:n] if n>1 else a[...,0]
@@ -211,15 +233,19 @@ def _pillow_can(im, page):
     if raw in _SWAPPED: return page.planarconfig==1
     return im.mode.startswith('I;16') or (im.mode,kind) in (('I','int32'),('F','float32'))
 
+# %% ../nbs/06_image_files.ipynb #fa883cdd
 def _tiff_info(im, page):
     "What is known beside the pixels"
     info = dict({} if im is None else im.info, format='TIFF', declared=_declared(page), notes=[])
     info['orientation'] = _tag(page, 274, 1) if im is None else _orientation(im)
     if im is None and isinstance(_tag(page, 34675), bytes): info['icc_profile'] = _tag(page, 34675)
     with suppress(ValueError, TypeError):
-        if page is not None and 42113 in page.tags: info['nodata'] = float(str(_tag(page, 42113)).strip('\0 ')) # GDAL's
-    if 'nodata' in info: info['notes'].append(f'marks what has no data with {info["nodata"]:g}, which stays as it is and unmarked in the result')
-    if page is not None and 1 in page.extrasamples: info['notes'].append('has colours multiplied by their transparency, which the result has apart')
+        # GDAL's
+        if _tag(page, 42113): info['nodata'] = float(str(_tag(page, 42113)).strip('\0 '))
+    if 'nodata' in info: info['notes'].append(f'marks what has no data with {info["nodata"]:g}, '
+        f'which stays as it is and unmarked in the result')
+    if page is not None and 1 in page.extrasamples:
+        info['notes'].append('has colours multiplied by their transparency, which the result has apart')
     return info
 
 def _read_tiff(f, max_megapixels):
@@ -238,24 +264,29 @@ def _read_tiff(f, max_megapixels):
     info['notes'] += _left_out(pixels, page)
     return _white_is_high(pixels, page),info,turn
 
+# %% ../nbs/06_image_files.ipynb #d791a7af
 def _left_out(pixels, page):
     "A note on channels that are neither colour nor transparency"
     if page is None or page.photometric not in (0,1,2): return []
-    kept = len(pixels.getbands()) if isinstance(pixels, Image.Image) else 1 if pixels.ndim==2 else pixels.shape[2]
-    n = page.samplesperpixel-kept
-    return [f'has {n} more channel{"s"*(n>1)}, neither colour nor transparency, which the result is without'] if n>0 else []
+    pillow = isinstance(pixels, Image.Image)
+    n = page.samplesperpixel-(len(pixels.getbands()) if pillow else np.atleast_3d(pixels).shape[2])
+    return [f'has {n} more channel{"s"*(n>1)}, neither colour nor transparency, '
+        f'which the result is without'] if n>0 else []
 
 def _white_is_high(pixels, page):
     "Levels of a page, where 0 is black; of 8 bits Pillow has seen to it"
-    if _tag(page, 262)!=0 or isinstance(pixels, Image.Image) and not pixels.mode.startswith('I;16'): return pixels
+    if _tag(page, 262)!=0 or isinstance(pixels, Image.Image) and not pixels.mode.startswith('I;16'):
+        return pixels
     a = np.asarray(pixels)
     top = 1 if a.dtype.kind=='f' else 2**min(16, int(np.max(_tag(page, 258, 16))))-1
     return (top-a.astype(a.dtype.newbyteorder('='))).astype(a.dtype.newbyteorder('='))
 
 # %% ../nbs/06_image_files.ipynb #ca6c188b
 def _check_size(width, height, max_megapixels):
-    if not width*height: raise _Fault(f'is {width}x{height} pixels, that is, nothing','give a picture with pixels')
-    if width*height>max_megapixels*1e6: raise _Fault(f'is {width}x{height} pixels, {width*height/1e6:.1f} megapixels, and {max_megapixels:g} is the limit',
+    if not width*height: raise _Fault(f'is {width}x{height} pixels, that is, '
+        f'nothing','give a picture with pixels')
+    if width*height>max_megapixels*1e6: raise _Fault(f'is {width}x{height} pixels, '
+        f'{width*height/1e6:.1f} megapixels, and {max_megapixels:g} is the limit',
         'raise it with --max-megapixels (in Python max_megapixels=) if you trust the file')
 
 def _open(f, page=0):
@@ -274,25 +305,30 @@ def _open(f, page=0):
             if page: im.seek(page)
             return im
 
+# %% ../nbs/06_image_files.ipynb #5236e964
 def _load(im):
     "An open picture with its pixels"
     if im.format=='TIFF' and im.tile:
         im.im = Image.core.new(im.mode, getattr(im, '_tile_size', im.size))
-        native = re.fullmatch('(I;16|I;32|F;32)[BL]?([SF])', _raw_mode(im)) if im.tile[0][0]=='libtiff' else None
-        if native: _take_for(im, native[1]+'N'+native[2])
+        native = re.fullmatch('(I;16|I;32|F;32)[BL]?([SF])', _raw_mode(im))
+        if native and im.tile[0][0]=='libtiff': _take_for(im, native[1]+'N'+native[2])
     im.load()
     return im
 
 # %% ../nbs/06_image_files.ipynb #05bbfe16
 _T = Image.Transpose
-_TURNS = {2:(_T.FLIP_LEFT_RIGHT, np.fliplr), 3:(_T.ROTATE_180, lambda a: np.rot90(a, 2)), 4:(_T.FLIP_TOP_BOTTOM, np.flipud), 5:(_T.TRANSPOSE, lambda a: a.swapaxes(0,1)),
-    6:(_T.ROTATE_270, lambda a: np.rot90(a, -1)), 7:(_T.TRANSVERSE, lambda a: np.rot90(a, 2).swapaxes(0,1)), 8:(_T.ROTATE_90, np.rot90)}
+_TURNS = { # by EXIF's number: how Pillow and how NumPy do it
+    2:(_T.FLIP_LEFT_RIGHT, np.fliplr), 3:(_T.ROTATE_180, lambda a: np.rot90(a, 2)),
+    4:(_T.FLIP_TOP_BOTTOM, np.flipud), 5:(_T.TRANSPOSE, lambda a: a.swapaxes(0,1)),
+    6:(_T.ROTATE_270, lambda a: np.rot90(a, -1)), 7:(_T.TRANSVERSE, lambda a: np.rot90(a, 2).swapaxes(0,1)),
+    8:(_T.ROTATE_90, np.rot90)}
 
 def _turn(pixels, orientation):
     "Turn a Pillow picture or an array upright"
     if orientation not in _TURNS: return pixels
     for_pillow,for_arrays = _TURNS[orientation]
-    return pixels.transpose(for_pillow) if isinstance(pixels, Image.Image) else np.ascontiguousarray(for_arrays(pixels))
+    if isinstance(pixels, Image.Image): return pixels.transpose(for_pillow)
+    return np.ascontiguousarray(for_arrays(pixels))
 
 def _orientation(im):
     try: return im.getexif().get(0x112, 1)
@@ -302,7 +338,7 @@ def _orientation(im):
 _BITS = {'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
 
 def _deep_ppm(f, im):
-    "Array `(H,W,3)` of a PPM whose levels are not 0..255: uint8, or uint16 as 0..65535, as Pillow has those of a PGM"
+    "Array `(H,W,3)` of a PPM that does not end at 255: uint8, or uint16 as 0..65535, as of a PGM"
     kind,_,start,args = im.tile[0]
     f.seek(start); body = f.read()
     n,top,deep = im.size[0]*im.size[1]*3,args[-1],args[-1]>255
@@ -317,7 +353,9 @@ def _bits_left(im, head):
     "Bits of a channel, where Pillow keeps 8 of them; otherwise None"
     if im.mode.startswith('I') or im.format not in ('JPEG2000','AVIF','SGI'): return None
     if im.format=='SGI': return 16 if head[3:4]==b'\2' else None
-    if im.format=='AVIF': at = head.find(b'av1C')+6; return (12 if head[at]&0x20 else 10) if at>5 and head[at]&0x40 else None
+    if im.format=='AVIF':
+        at = head.find(b'av1C')+6
+        return (12 if head[at]&0x20 else 10) if at>5 and head[at]&0x40 else None
     at = head.find(b'\xff\x4f\xff\x51')+42 # SIZ, and in it the first channel's bits
     bits = (head[at]&127)+1 if 41<at<len(head) else 8
     return bits if bits>8 else None
@@ -329,7 +367,8 @@ def _check_head(f, max_megapixels):
     "The first bytes of a file; raises for what can be seen before a reader is asked"
     f.seek(0); head = f.read(512)
     if head.startswith(b'\x89PNG\r\n\x1a\n'):
-        if head[12:16]==b'IHDR' and len(head)>=24: _check_size(*struct.unpack('>II', head[16:24]), max_megapixels)
+        if head[12:16]==b'IHDR' and len(head)>=24:
+            _check_size(*struct.unpack('>II', head[16:24]), max_megapixels)
         return head,_check_png(f)
     return head,None
 
@@ -344,24 +383,30 @@ def _read_file(f, max_megapixels):
         info['notes'].append('has text or a colour profile of over a megabyte, which the result is without')
     return pixels,info | (dict(cicp=cicp) if cicp else {}),turn
 
+# %% ../nbs/06_image_files.ipynb #d60ee3ef
 def _read_other(f, head, max_megapixels):
     "The same of a file that is no TIFF"
     im = _open(f)
     if im is None: raise _Fault(*identify_file(head))
     _check_size(*im.size, max_megapixels)
     n,raw,bits = getattr(im, 'n_frames', 1),_raw_mode(im),_bits_left(im, head)
-    if n>1 and im.format not in ('MPO','PSD'): raise _Fault(f'holds {n} frames or pages','save the one you mean as a picture of its own')
+    if n>1 and im.format not in ('MPO','PSD'):
+        raise _Fault(f'holds {n} frames or pages',_ONE)
     info = dict(im.info, format=im.format, orientation=_orientation(im), notes=[])
     if bits: info['notes'].append(f'has {bits} bits a channel, of which only 8 can be read from {im.format}')
-    if raw in _BITS and isinstance(info.get('transparency'), int): im.info['transparency'] = info['transparency'] = info['transparency']*_BITS[raw]
+    if raw in _BITS and isinstance(info.get('transparency'), int):
+        im.info['transparency'] = info['transparency'] = info['transparency']*_BITS[raw]
     if raw in _SWAPPED or raw=='LA;16B': pixels,turn = _deep(f, 0, raw)
-    elif im.format=='PPM' and im.mode=='RGB' and im.tile[0].args[-1] not in ('RGB',255): pixels,turn = _deep_ppm(f, im),1
+    elif (im.format,im.mode)==('PPM','RGB') and im.tile[0].args not in ('RGB',('RGB',255)):
+        pixels,turn = _deep_ppm(f, im),1
     else: pixels,turn = _load(im),_orientation(im)
     return pixels,info,turn
 
 # %% ../nbs/06_image_files.ipynb #87bdf512
-_MISSING = {FileNotFoundError:('is not there','check the path'), IsADirectoryError:('is a folder, not a picture','give one file'),
-    PermissionError:('may not be read (permission denied)','change its permissions'), MemoryError:('needs more memory than there is','make the picture smaller'),
+_MISSING = {FileNotFoundError:('is not there','check the path'), IsADirectoryError:('is a folder, '
+    'not a picture','give one file'),
+    PermissionError:('may not be read (permission denied)','change its permissions'),
+    MemoryError:('needs more memory than there is','make the picture smaller'),
     Image.DecompressionBombError:('is larger than Pillow reads in its format','save it as PNG or TIFF')}
 
 def _sentence(e):
@@ -370,8 +415,10 @@ def _sentence(e):
     for kind,said in _MISSING.items():
         if isinstance(e, kind): return said
     text = ' '.join(str(e).split())[:200]
-    if 'closed' in text: return 'is closed, so that nothing can be read from it','give its path, or give it before it is closed'
-    if isinstance(e, (EOFError,IndexError)) or any(o in text.lower() for o in ('truncated','not enough image data','unexpected end')):
+    if 'closed' in text:
+        return 'is closed, so that nothing can be read from it','give its path, or give it while it is open'
+    early = any(o in text.lower() for o in ('truncated','not enough image data','unexpected end'))
+    if early or isinstance(e, (EOFError,IndexError)):
         return 'is truncated, its end is missing','copy or download it again'
     if 'checksum' in text: return f'is damaged, the {text} is wrong','copy or download it again'
     return (f'is damaged ({text.replace("; ",", ").replace(". ",", ").rstrip(".") or type(e).__name__})',
@@ -395,7 +442,9 @@ def _array(a):
     if a.dtype==bool: a = a.astype(np.uint8)*255
     a = a.astype(a.dtype.newbyteorder('='), copy=False)
     shaped = a.size and (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4))
-    if str(a.dtype) not in ('uint8','uint16') or not shaped: raise _Fault(f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), (H,W,3) or (H,W,4) is needed',
+    if str(a.dtype) not in ('uint8','uint16') or not shaped:
+        raise _Fault(f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), '
+            f'(H,W,3) or (H,W,4) is needed',
         'convert it to 0..255 first' if shaped else 'give one picture, its channels last')
     if a.ndim==3 and a.shape[2]==1: a = a[...,0]
     return Image.fromarray(np.ascontiguousarray(a)) if a.ndim==2 or a.dtype==np.uint8 else a
@@ -409,8 +458,11 @@ def _from_tensor(x):
     if x.ndim==3: x = x.permute(1,2,0)
     if not x.is_floating_point(): return x.numpy()
     low,high = (x.min().item(),x.max().item()) if x.numel() else (0,0)
-    if not -1<=low<=high<=1: raise _Fault(f'is a tensor with values from {low:g} to {high:g}, but [-1,1] is needed','scale it as to_tensor does, or give levels 0..255 as uint8')
-    if low>=0: raise _Fault('is a tensor without negative values, which may be either 0..1 or [-1,1]','give levels 0..255 as uint8')
+    if not -1<=low<=high<=1: raise _Fault(f'is a tensor with values from {low:g} to {high:g}, '
+        f'but [-1,1] is needed','scale it as to_tensor does, or give levels 0..255 as uint8')
+    if low>=0:
+        raise _Fault('is a tensor without negative values, which may be either 0..1 or [-1,1]',
+            'give levels 0..255 as uint8')
     return to_uint8(x).numpy()
 
 # %% ../nbs/06_image_files.ipynb #f06a0012
@@ -419,7 +471,8 @@ def _native(pixels):
     deep = isinstance(pixels, Image.Image) and pixels.mode in ('I;16B','I;16L','I;16N')
     return Image.fromarray(np.asarray(pixels).astype(np.uint16)) if deep else pixels
 
-_NOTHING = {type(None):'nothing (None)', bytes:'bytes', list:'a list', tuple:'a tuple', dict:'a dict', int:'a number', float:'a number'}
+_NOTHING = {type(None):'nothing (None)', bytes:'bytes', list:'a list', tuple:'a tuple', dict:'a dict',
+    int:'a number', float:'a number'}
 
 def _read(source, max_megapixels):
     "(pixels, info, how to turn them) of whatever was given"
@@ -428,29 +481,35 @@ def _read(source, max_megapixels):
     if isinstance(source, Image.Image):
         info = dict(source.info, format=source.format, orientation=_orientation(source))
         try: source.load()
-        except (AssertionError, AttributeError): raise ValueError('closed') from None # by the end of its `with`
+        # by the end of its `with`
+        except (AssertionError, AttributeError): raise ValueError('closed') from None
         return _native(source),info,_orientation(source)
     if isinstance(source, (str,os.PathLike)) or hasattr(source, 'read'):
         with _file(source) as f: pixels,info,turn = _read_file(f, max_megapixels)
         return _native(pixels),info,turn
-    raise _Fault(f'is {_NOTHING.get(type(source), "a "+type(source).__name__)}, but a path, an open file, a Pillow picture, an array or a tensor is needed','give one of these')
+    raise _Fault(f'is {_NOTHING.get(type(source), "a "+type(source).__name__)}, but a path, an open file, '
+        f'a Pillow picture, an array or a tensor is needed','give one of these')
 
 # %% ../nbs/06_image_files.ipynb #d3153c69
 def _with_key(pixels, info):
     "16-bit pixels of which one level or colour is transparent with an alpha channel, others as they are"
     key,a = info.get('transparency'),pixels
     if isinstance(a, Image.Image) and a.mode=='I;16': a = np.asarray(a)
-    if not isinstance(a, np.ndarray) or a.dtype!=np.uint16 or not isinstance(key, (int,tuple)) or np.size(key)!=(1 if a.ndim==2 else a.shape[2]): return pixels
+    if not isinstance(a, np.ndarray) or a.dtype!=np.uint16 or not isinstance(key, (int,tuple)): return pixels
+    if np.size(key)!=(1 if a.ndim==2 else a.shape[2]):
+        return pixels
     clear = a==np.array(key, np.uint32)
     if a.ndim==3: clear = clear.all(-1)
-    info['notes'] = [*info.get('notes', ()),f'has a transparent colour, so that the result is {"LA" if a.ndim==2 else "RGBA"}']
+    info['notes'] = [*info.get('notes', ()),f'has a transparent colour, '
+        f'so that the result is {"LA" if a.ndim==2 else "RGBA"}']
     return np.dstack([a, np.where(clear, 0, 65535).astype(np.uint16)])
 
 # %% ../nbs/06_image_files.ipynb #201dc172
 def load_pixels(
-    source,             # A path, an open binary file, a Pillow picture, an array `(H,W)`, `(H,W,3)` or `(H,W,4)`, or a tensor `(3,H,W)` or `(1,H,W)`
+    # A path, an open binary file, a Pillow picture, an array `(H,W[,3 or 4])`, or a tensor `(3 or 1,H,W)`
+    source,
     max_megapixels=200, # Refuse, from the header alone, what has more
-) -> tuple: # pixels, upright: a Pillow picture, or an array where Pillow has no mode for them (16-bit or float colour); and what Pillow calls `info`
+) -> tuple: # upright pixels, a Pillow picture or an array that Pillow has no mode for; what Pillow calls `info`
     "The pixels of a picture as they are stored; raises `PictureError` where that cannot be done."
     name = (source or "''") if isinstance(source, (str,os.PathLike)) else 'The picture'
     try:
@@ -470,7 +529,7 @@ def _extent(a, known):
     return tuple(f(initial=o, where=where).item() for f,o in zip((a.min,a.max), far))
 
 def _bulk(a, known, lowest, highest):
-    "(lowest, highest) without what lies far from nearly all known values, and from nearly all beside the unknown"
+    "(lowest, highest) without what lies far from nearly all known values, and from those beside the unknown"
     if a.ndim==1: a,known = a[None],known if known is None else known[None]
     step = 1+int((a.shape[0]*a.shape[1]/1e6)**.5) # the same grid whatever the hole is
     a = a[::step,::step]
@@ -483,19 +542,24 @@ def _bulk(a, known, lowest, highest):
     low,high = min(o[0].item() for o in ends),max(o[1].item() for o in ends)
     return max(lowest, low-(high-low)/2),min(highest, high+(high-low)/2)
 
+# %% ../nbs/06_image_files.ipynb #e9cd09fd
 def value_range(
     a:np.ndarray,          # Levels `(H,W)` or colours `(H,W,C)` in any depth
     known:np.ndarray=None, # bool `(H,W)`, which pixels count; all without it
     declared:tuple=None,   # (lowest, highest) that the file speaks of
 ) -> tuple: # (lowest, highest) value, seen as black and as white
-    "The range of a picture's own levels; raises `PictureError` for known ones that have no place in any picture."
+    "The range of a picture's own levels; raises `PictureError` for known ones that have no place in it."
     low,high = _held(a.dtype)
     if high==255: return low,high
     lowest,highest = _extent(a, known)
     if lowest>highest: return low,high
-    if not np.isfinite([lowest,highest]).all(): raise PictureError('The picture holds values that are no numbers (NaN) or infinite; replace them and save it again.')
+    if not np.isfinite([lowest,highest]).all():
+        raise PictureError('The picture holds values that are no numbers (NaN) or infinite; '
+            'replace them and save it again.')
     beyond = .1 if a.dtype.kind=='f' else 0
-    if lowest<low-beyond or highest>high+beyond: raise PictureError(f'The picture holds values from {lowest:g} to {highest:g}, but {low}..{high} is needed; scale them and save it again.')
+    if lowest<low-beyond or highest>high+beyond:
+        raise PictureError(f'The picture holds values from {lowest:g} to {highest:g}, '
+            f'but {low}..{high} is needed; scale them and save it again.')
     if declared and declared[0]<=lowest and highest<=declared[1]<high: return declared
     lowest,highest = _bulk(a, known, max(lowest, low), min(highest, high))
     return (low,high) if highest-lowest>=high/2 else (lowest,highest)
@@ -506,7 +570,7 @@ def to_levels(
     low:float=0,      # What is black
     high:float=None,  # What is white; 255, 65535 or 1 without it, and all values have to be within
 ) -> np.ndarray: # uint8, the same shape
-    "8-bit levels; raises `PictureError` for numbers outside the range of their kind, where no other is given."
+    "8-bit levels; raises `PictureError` for numbers outside the range of their kind, if no other is given."
     if a.dtype==np.uint8: return a
     if high is None: value_range(a); low,high = _held(a.dtype)
     res,scale = np.empty(a.shape, np.uint8),255/(high-low) if high>low else 0.
@@ -523,7 +587,8 @@ def as_rgb(
     "Stored pixels as people see them; raises `PictureError` where their numbers have no place in 0..255."
     if isinstance(pixels, Image.Image) and pixels.mode[0] not in 'IF':
         try: return pixels if pixels.mode=='RGB' else pixels.convert('RGB')
-        except ValueError: raise PictureError(f'The picture has colours of the kind {pixels.mode}, which cannot be read; save it as RGB.') from None
+        except ValueError: raise PictureError(f'The picture has colours of the kind {pixels.mode}, '
+            f'which cannot be read; save it as RGB.') from None
     a = np.asarray(pixels)
     if a.ndim==3: a = a[...,:3] if a.shape[2]>2 else a[...,0]
     a = to_levels(a, *value_range(a, declared=info.get('declared')))
@@ -536,7 +601,9 @@ def read_image(
     "Read a picture as people see it; raises `PictureError` where that cannot be done."
     pixels,info = load_pixels(source, max_megapixels)
     try: return as_rgb(pixels, info)
-    except PictureError as e: raise PictureError(str(e).replace('The picture', str(source), 1) if isinstance(source, (str,os.PathLike)) else str(e)) from None
+    except PictureError as e:
+        name = str(source) if isinstance(source, (str,os.PathLike)) else 'The picture'
+        raise PictureError(str(e).replace('The picture', name, 1)) from None
 
 # %% ../nbs/06_image_files.ipynb #4e952fbe
 def to_tensor(

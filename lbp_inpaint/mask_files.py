@@ -29,7 +29,8 @@ def _mask_pixels(source, max_megapixels):
         while a.ndim>2 and len(a)==1 and (tensor or a.shape[-1] not in (1,3,4)): a = a[0]
         if tensor and a.ndim==3: a = np.moveaxis(a, 0, -1)
         if a.ndim==3 and a.shape[2]==1: a = a[...,0]
-        if a.ndim==2 and a.size and a.dtype.kind in 'biuf': return a.astype(a.dtype.newbyteorder('='), copy=False),{}
+        if a.ndim==2 and a.size and a.dtype.kind in 'biuf':
+            return a.astype(a.dtype.newbyteorder('='), copy=False),{}
     return load_pixels(a, max_megapixels)
 
 def _numbers(x):
@@ -40,7 +41,8 @@ def _numbers(x):
 
 def _is_picture(source, picture):
     "Is a mask the picture itself?"
-    if not all(isinstance(o, (str,os.PathLike)) for o in (source,picture.source)): return source is picture.source
+    if not all(isinstance(o, (str,os.PathLike)) for o in (source,picture.source)):
+        return source is picture.source
     try: return os.path.samefile(source, picture.source)
     except (ValueError, OSError): return False
 
@@ -62,25 +64,31 @@ def _grey(a):
         res[i:i+256] = strip if a.dtype.kind=='f' else strip.round()
     return res
 
+# %% ../nbs/08_mask_files.ipynb #75b541ba
 def _as_levels(pixels):
     "Grey levels of a mask, and the one that is white"
-    if isinstance(pixels, Image.Image) and pixels.mode not in ('1','L','LA','RGB','RGBA') and pixels.mode[0] not in 'IF':
+    mode = getattr(pixels, 'mode', 'L')
+    if mode[0] not in 'IF' and mode not in ('1','L','LA','RGB','RGBA'):
         try: pixels = pixels.convert('RGB')
-        except ValueError: raise MaskError(f'The mask has colours of the kind {pixels.mode}, which cannot be read; save it as grey levels.') from None
+        except ValueError: raise MaskError(f'The mask has colours of the kind {pixels.mode}, '
+            f'which cannot be read; save it as grey levels.') from None
     a = np.asarray(pixels)
     if a.ndim==3: a = a[...,:3] if a.shape[2]>2 else a[...,0]
     top = float(a.max())
-    if not np.isfinite([top,float(a.min())]).all(): raise MaskError('The mask holds values that are no numbers (NaN) or infinite; replace them and save it again.')
+    if not np.isfinite([top,float(a.min())]).all():
+        raise MaskError('The mask holds values that are no numbers (NaN) or infinite; '
+            'replace them and save it again.')
     return _grey(a),_white(top, a.dtype)
 
 # %% ../nbs/08_mask_files.ipynb #de64294c
 def _alpha(pixels):
-    "The transparency of what `load_pixels` gives, 0..255, or None where there is none, or all of it is opaque"
+    "The transparency of what `load_pixels` gives, 0..255, or None where all is opaque"
     if isinstance(pixels, np.ndarray):
         if pixels.ndim==2 or pixels.shape[2] not in (2,4): return None
         alpha = pixels[...,-1]
         alpha = to_levels(alpha, 0, 1 if alpha.dtype.kind=='f' else _white(alpha.max(), alpha.dtype))
-    elif pixels.mode in ('LA','RGBA','PA','La','RGBa') or 'transparency' in pixels.info: alpha = np.asarray(pixels.convert('RGBA').getchannel('A'))
+    elif pixels.mode in ('LA','RGBA','PA','La','RGBa') or 'transparency' in pixels.info:
+        alpha = np.asarray(pixels.convert('RGBA').getchannel('A'))
     else: return None
     return alpha if (alpha<255).any() else None
 
@@ -88,8 +96,10 @@ def _opaque_levels(pixels, alpha):
     "Levels 0..255 where a mask is opaque, 0 where it is transparent"
     grey,white = _as_levels(pixels.convert('RGBA') if isinstance(pixels, Image.Image) else pixels)
     if white!=255: grey = to_levels(grey, 0, white)
-    if alpha.min()<alpha.max() and not grey[alpha>127].any(): raise MaskError('The mask is black where it is not transparent, '
-        'so that what is the hole cannot be told; say it with --mask-from-alpha (transparent = hole, the contrary with --invert-mask).')
+    if alpha.min()<alpha.max() and not grey[alpha>127].any():
+        raise MaskError('The mask is black where it is not transparent, '
+        'so that what is the hole cannot be told; '
+            'say it with --mask-from-alpha (transparent = hole, the contrary with --invert-mask).')
     return np.minimum(grey, alpha)
 
 def mask_levels(
@@ -111,6 +121,7 @@ def _palette_labels(pixels):
     alpha = _alpha(pixels)
     return index if alpha is None else np.where(alpha>127, index, 0)
 
+# %% ../nbs/08_mask_files.ipynb #c16a03a6
 def mask_labels(
     pixels,      # What `load_pixels` gives: a Pillow picture or an array
     lossy=False, # From a format that does not keep numbers?
@@ -137,7 +148,8 @@ def bright_part(
     "Where a mask is white."
     if levels.dtype==bool: return levels
     top,trace = levels.max(),{255:255/16, 1:1/16}.get(white, 0)
-    if trace<top<threshold*white: raise MaskError(f'The mask has no white, its brightest level is {top:g} of {white:g}; '
+    if trace<top<threshold*white: raise MaskError(f'The mask has no white, '
+        f'its brightest level is {top:g} of {white:g}; '
         'draw the hole in white, name its colour with --mask-color, or lower --threshold.')
     return levels>=threshold*white
 
@@ -147,15 +159,18 @@ def transparent_part(
 ) -> np.ndarray: # bool `(H,W)`; raises `MaskError` where there is no transparency
     "Where a picture is more transparent than opaque."
     alpha = _alpha(pixels)
-    if alpha is None: raise MaskError('The mask has no transparency; give one that has, or leave --mask-from-alpha away.')
+    if alpha is None: raise MaskError('The mask has no transparency; '
+        'give one that has, or leave --mask-from-alpha away.')
     return alpha<128
 
+# %% ../nbs/08_mask_files.ipynb #72915dc1
 def brush_colour(
     name:str, # As magenta, #ff00ff or ff00ff
 ) -> tuple: # (red, green, blue); raises `UsageError` where `name` is none
     "The colour of a name."
     try: return ImageColor.getrgb(f'#{name}' if re.fullmatch('[0-9a-fA-F]{3,8}', name) else name)[:3]
-    except ValueError: raise UsageError(f'--mask-color {name} is no colour; give a name such as magenta, or a number such as ff00ff.') from None
+    except ValueError: raise UsageError(f'--mask-color {name} is no colour; '
+        f'give a name such as magenta, or a number such as ff00ff.') from None
 
 def coloured_part(
     rgb:np.ndarray, # uint8 `(H,W,3)`
@@ -165,7 +180,8 @@ def coloured_part(
     apart = np.maximum.reduce([abs(rgb[...,i].astype(np.int16)-c) for i,c in enumerate(brush)])
     if apart.min()<=40: return apart<=40
     y,x = np.unravel_index(apart.argmin(), apart.shape)
-    raise MaskError('The mask has no pixel of the colour #{:02x}{:02x}{:02x}, the nearest is #{:02x}{:02x}{:02x}; '.format(*brush, *rgb[y,x])+
+    raise MaskError('The mask has no pixel of the colour #{:02x}{:02x}{:02x}, '
+        'the nearest is #{:02x}{:02x}{:02x}; '.format(*brush, *rgb[y,x])+
         'name the colour that the picture has with --mask-color, or paint with an opaque brush.')
 
 # %% ../nbs/08_mask_files.ipynb #f08a0007
@@ -173,7 +189,8 @@ def _hue_share(rgb, brush):
     "How much of the brush's hue is in each pixel: 1 in the brush, 0 in grey; None for a brush without hue"
     hue = np.float32(brush)-np.mean(brush, dtype=np.float32)
     if (hue**2).sum()<3000: return None
-    return sum(rgb[...,i]*hue[i] for i in range(3))/(hue**2).sum() # the parts of `hue` sum to 0, so grey gives 0
+    # the parts of `hue` sum to 0, so grey gives 0
+    return sum(rgb[...,i]*hue[i] for i in range(3))/(hue**2).sum()
 
 def _excess_hue(share, hole, reach):
     "How much more of the hue there is than in the surroundings"
@@ -182,7 +199,7 @@ def _excess_hue(share, hole, reach):
     return share-np.maximum(0, mean/np.maximum(n, 1e-6)*(n>1e-5))
 
 def _beyond(rgb, outside, y, x):
-    "Mean colour `(n,3)` of the pixels within two of each (y, x) that are `outside`, and how many these are `(n,)`"
+    "Mean colour `(n,3)` of the pixels within two of each (y, x) that are `outside`, and their number `(n,)`"
     total,n = np.zeros((len(y),3), np.float32),np.zeros(len(y), np.float32)
     for dy in range(-2, 3):
         for dx in range(-2, 3):
@@ -192,11 +209,12 @@ def _beyond(rgb, outside, y, x):
     return total/np.maximum(n, 1)[:,None],n
 
 def _is_blend(rgb, outside, brush, y, x):
-    "Which of the pixels (y, x) are at least a tenth of the way from what lies beyond them to the brush's colour"
+    "Which of the pixels (y, x) are a tenth of the way from what lies beyond to the brush's colour, or more"
     beyond,n = _beyond(rgb, outside, y, x)
     way = np.float32(brush)-beyond
     return (n>0) & (((rgb[y,x]-beyond)*way).sum(1)>=.1*(way**2).sum(1)) & ((way**2).sum(1)>0)
 
+# %% ../nbs/08_mask_files.ipynb #5408b927
 def grow_over_blend(
     rgb:np.ndarray,  # uint8 `(H,W,3)`
     hole:np.ndarray, # bool `(H,W)`, where it has the brush's colour
@@ -218,9 +236,12 @@ def grow_over_blend(
 def _misfit(size, wanted, turned):
     "How a mask of `size` does not fit a picture of `wanted`: (reason, remedy)"
     (w,h),(w2,h2) = size,wanted
-    if size==wanted[::-1] and turned: return 'fits it only as the camera stored it, lying on its side','draw the mask on the picture as it is shown, upright'
+    if size==wanted[::-1] and turned:
+        return ('fits it only as the camera stored it, lying on its side',
+            'draw the mask on the picture as it is shown, upright')
     if size==wanted[::-1]: return 'its sides are swapped','turn the mask by 90 degrees'
-    if abs(w*h2-h*w2)>max(w*h2,h*w2)*.01+max(w2,h2): return 'its shape is another','draw the mask on the picture itself'
+    if abs(w*h2-h*w2)>max(w*h2,h*w2)*.01+max(w2,h2):
+        return 'its shape is another','draw the mask on the picture itself'
     return None,'draw the mask on the picture itself, or give --resize-mask'
 
 def fit_hole(
@@ -234,7 +255,8 @@ def fit_hole(
     if own==size: return hole
     reason,remedy = _misfit(own, size, turned)
     if reason or not resize: raise MaskError(
-        f'The mask is {own[0]}x{own[1]} pixels but its picture is {size[0]}x{size[1]}{", and "+reason if reason else ""}; {remedy}.')
+        f'The mask is {own[0]}x{own[1]} pixels but its picture is {size[0]}x{size[1]}'
+        f'{", and "+reason if reason else ""}; {remedy}.')
     return np.asarray(Image.fromarray(hole.astype(np.uint8)*255).resize(size, Image.Resampling.BILINEAR))>0
 
 # %% ../nbs/08_mask_files.ipynb #d4a0979b
@@ -257,9 +279,12 @@ def _check_photograph(levels, picture, hole, which):
     mask = _sample(*levels)
     if _middling(mask)<.3: return
     seen = _sample(picture.see(hole)[0])
-    if _middling(seen)<.05: raise MaskError(f'{which} looks like a photograph and {picture.name} like a mask; give the picture first, then the mask.')
+    if _middling(seen)<.05:
+        raise MaskError(f'{which} looks like a photograph and {picture.name} like a mask; '
+            f'give the picture first, then the mask.')
     if len(np.unique(mask.round()))>64 and (_alike(mask, seen) or _middling(mask)>.5): raise MaskError(
-        f'{which} looks like a photograph{" of what is to be filled" if _alike(mask, seen) else ""}; give a mask that is white where the hole is and black elsewhere.')
+        f'{which} looks like a photograph{" of what is to be filled" if _alike(mask, seen) else ""}; '
+            f'give a mask that is white where the hole is and black elsewhere.')
 
 # %% ../nbs/08_mask_files.ipynb #f08a0009
 def check_hole(
@@ -268,16 +293,19 @@ def check_hole(
     levels:tuple=None,  # What `mask_levels` gave, where the mask was drawn in black and white
     which='The mask',   # What to call the mask
 ):
-    "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or when the mask is a photograph."
+    "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or on a photograph."
     if levels: _check_photograph(levels, picture, hole, which)
     share,covered = hole.mean(),_covered(hole, picture)
-    if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, so that there is next to nothing to fill it from; '
+    if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, '
+        f'so that there is next to nothing to fill it from; '
         'exchange black and white with --invert-mask, or draw a smaller hole.')
     if share>.6: warnings.warn(f'{which} makes {share:.0%} of the picture a hole; '
         'if that is the wrong way round, exchange black and white with --invert-mask.', stacklevel=3)
-    elif covered>.98: warnings.warn(f'{which} covers {covered:.0%} of what the picture shows, as the rest is transparent, so that there is next to nothing to fill it from; '
+    elif covered>.98: warnings.warn(f'{which} covers {covered:.0%} of what the picture shows, '
+        f'as the rest is transparent, so that there is next to nothing to fill it from; '
         'draw a smaller hole.', stacklevel=3)
-    if not share: warnings.warn(f'{which} has no hole, so the picture stays as it is; paint white what should be filled.', stacklevel=3)
+    if not share: warnings.warn(f'{which} has no hole, so the picture stays as it is; '
+        f'paint white what should be filled.', stacklevel=3)
 
 def _covered(hole, picture):
     "Which part of what is not transparent is the hole, 0..1"
@@ -305,23 +333,32 @@ def _find_hole(pixels, info, s, which):
 
 def _tell_labels(labels, which):
     found = [f'{o:g}' for o in np.unique(labels) if o]
-    if found not in ([], ['1']): warnings.warn(f'{which} holds numbers ({", ".join(found[:8])}{", ..." if len(found)>8 else ""}) in the place of grey levels, '
-        'so the hole is where the number is not 0; draw a mask in black and white for another hole.', stacklevel=4)
+    if found not in ([], ['1']):
+        some = ', '.join(found[:8])+(', ...' if len(found)>8 else '')
+        warnings.warn(f'{which} holds numbers ({some}) in the place of grey levels, '
+        'so the hole is where the number is not 0; '
+            f'draw a mask in black and white for another hole.', stacklevel=4)
 
+# %% ../nbs/08_mask_files.ipynb #5870f02d
 def read_hole(
-    source,       # Whatever `load_pixels` takes, or an array or tensor of one channel with any kind of numbers; white = hole
-    picture=None, # The `Picture` it is a hole of, which it is then compared with; or a (width, height) it must have; any without it
+    source, # Whatever `load_pixels` takes, or any numbers `(H,W)`, an array or a tensor; white = hole
+    picture=None, # The `Picture` it is a hole of, and compared with; or a (width, height) it must have
     settings:MaskSettings=MaskSettings(), # How the mask is read
 ) -> np.ndarray: # bool `(H,W)`, True = hole
-    "Where the hole is; raises `MaskError` when the mask cannot be read or does not fit, `UsageError` for a colour that is none, warns where it looks wrong."
+    "Where the hole is; raises `MaskError` on a mask that cannot be read or does not fit, warns where it looks wrong."
     which = f'The mask {source}' if isinstance(source, (str,os.PathLike)) else 'The mask'
     whole = isinstance(picture, Picture)
-    if whole and not (settings.mask_from_alpha or settings.mask_color) and _is_picture(source, picture): raise MaskError(
-        f'{which} is the picture itself; give a mask that is white where the hole is, or say how the picture shows it with --mask-color or --mask-from-alpha.')
+    if whole and not (settings.mask_from_alpha or settings.mask_color) and _is_picture(source, picture):
+        raise MaskError(
+        f'{which} is the picture itself; '
+            'give a mask that is white where the hole is, '
+            'or say how the picture shows it with --mask-color or --mask-from-alpha.')
     try:
         hole,levels = _find_hole(*_mask_pixels(source, settings.max_megapixels), settings, which)
-        if picture is not None: hole = fit_hole(hole, picture.size if whole else picture, settings.resize_mask, whole and picture.turned)
-    except PictureError as e: raise MaskError(f'The mask {e}'.replace('The mask The picture', 'The mask', 1)) from None
+        size,turned = (picture.size,picture.turned) if whole else (picture,False)
+        if picture is not None: hole = fit_hole(hole, size, settings.resize_mask, turned)
+    except PictureError as e:
+        raise MaskError(f'The mask {e}'.replace('The mask The picture', 'The mask', 1)) from None
     except MaskError as e: raise MaskError(str(e).replace('The mask', which, 1)) from None
     if settings.dilate: hole = maximum_filter(hole, 2*settings.dilate+1, mode='constant')
     if whole: check_hole(hole, picture, levels, which)
@@ -334,5 +371,5 @@ def read_mask(
     size:tuple=None, # (width, height) that the mask must have, in pixels; any without it
     **kwargs
 ) -> torch.Tensor: # `(1,H,W)`, 1 = hole
-    "`read_hole` as a tensor; raises `MaskError` when it cannot be read or has another size than its picture, `UsageError` for impossible settings."
+    "`read_hole` as a tensor; raises what that does, and `UsageError` for impossible settings."
     return torch.from_numpy(read_hole(source, size, MaskSettings.of(**kwargs)).astype(np.float32))[None]

@@ -24,7 +24,8 @@ from .files import *
 from .image_files import *
 
 # %% ../nbs/07_pictures.ipynb #aa0667b4
-_AS_RGB = {'P':'a palette', 'PA':'a palette', 'YCbCr':'YCbCr colours', 'HSV':'HSV colours', 'RGBX':'a padded format', 'RGBa':'premultiplied colours', 'La':'premultiplied grey'}
+_AS_RGB = {'P':'a palette', 'PA':'a palette', 'YCbCr':'YCbCr colours', 'HSV':'HSV colours',
+    'RGBX':'a padded format', 'RGBa':'premultiplied colours', 'La':'premultiplied grey'}
 
 def _separate(pixels, notes):
     "(model, colour array, alpha array or None) of what `load_pixels` gives"
@@ -44,11 +45,13 @@ def _separate(pixels, notes):
 
 # %% ../nbs/07_pictures.ipynb #de4138de
 _EXIF,_GPS = 0x8769,0x8825
-Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{})) # number -> value, of the file itself, of EXIF and of the place
-warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.') # its remarks on damaged tags; once for all, as threads share the filters
+# number -> value, of the file itself, of EXIF and of the place
+Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{}))
+# its remarks on damaged tags; once for all, as threads share the filters
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 def _directory(f, at=None, group=None):
-    "(tags, where the next begins) of one directory of an open TIFF file, of the first one without `at`; nothing where it is damaged"
+    "(tags, where the next begins) of a directory of an open TIFF file, the first without `at`"
     try:
         f.seek(0); head = f.read(8)
         if head[2:4] in (b'+\0',b'\0+'): head += f.read(8) # BigTIFF
@@ -65,6 +68,7 @@ def _main_directory(f):
         tags,after = _directory(f, after)
     return tags or first
 
+# %% ../nbs/07_pictures.ipynb #f0e384d9
 def _sound(tags, group=None):
     "Those tags that can be written again; text as bytes, in whatever alphabet it is"
     res = {}
@@ -78,7 +82,8 @@ def _sound(tags, group=None):
 
 def _tags_in(f):
     main = _main_directory(f)
-    return Tags(main, *(_directory(f, main[o], o)[0] if isinstance(main.get(o), int) else {} for o in (_EXIF,_GPS)))
+    def more(o): return _directory(f, main[o], o)[0] if isinstance(main.get(o), int) else {}
+    return Tags(main, more(_EXIF), more(_GPS))
 
 # %% ../nbs/07_pictures.ipynb #f5c8960d
 def read_tags(
@@ -91,7 +96,7 @@ def read_tags(
     try:
         if isinstance(source, Image.Image):
             e = source.getexif()
-            return Tags(*(_sound(dict(o), g) for o,g in ((e,None), (e.get_ifd(_EXIF),_EXIF), (e.get_ifd(_GPS),_GPS))))
+            return Tags(_sound(dict(e)), *(_sound(dict(e.get_ifd(o)), o) for o in (_EXIF,_GPS)))
         if hasattr(source, 'read'): return _tags_in(source) if info.get('format')=='TIFF' else Tags()
         if info.get('format')!='TIFF' or not Path(source).is_file(): return Tags() # a pipe has nothing left
         with open(source, 'rb') as f: return _tags_in(f)
@@ -127,12 +132,15 @@ class Picture:
         self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[*self.info.get('notes', ())]
         self.model,self.color,self.alpha = _separate(pixels, self.notes)
         self.tags = read_tags(source, self.info)
-        if self.model not in ('1','L','RGB','CMYK'): raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; save it as RGB.')
+        if self.model not in ('1','L','RGB','CMYK'):
+            raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; '
+                f'save it as RGB.')
 
     @property
     def size(self): return self.color.shape[1::-1] # (width, height)
     @property
-    def is_clear(self): return self.alpha is not None and not (self.alpha>=_opaque(self.alpha)).all() # An opaque alpha is no transparency
+    # An opaque alpha is no transparency
+    def is_clear(self): return self.alpha is not None and not (self.alpha>=_opaque(self.alpha)).all()
     @property
     def rgb(self): return self.see()[0]
 
@@ -144,7 +152,11 @@ def unknown(self:Picture,
     "Where a network may not look."
     if hole is None: hole = np.zeros(self.color.shape[:2], bool)
     if 'nodata' in self.info: hole = hole | self._without_data
-    return hole if not self.is_clear else hole | (to_levels(self.alpha, 0, _opaque(self.alpha))==0)
+    return hole | self._clear if self.is_clear else hole
+
+@patch(as_prop=True)
+def _clear(self:Picture): # bool `(H,W)`, of a picture that has an alpha
+    return to_levels(self.alpha, 0, _opaque(self.alpha))==0
 
 @patch(as_prop=True)
 def _without_data(self:Picture): # bool `(H,W)`
@@ -152,6 +164,7 @@ def _without_data(self:Picture): # bool `(H,W)`
     a = np.isnan(self.color) if none!=none else self.color==none
     return a if a.ndim==2 else a.all(-1)
 
+# %% ../nbs/07_pictures.ipynb #58c3e3e2
 @patch
 def own_range(self:Picture,
     hole:np.ndarray=None, # bool `(H,W)`, True = hole
@@ -187,8 +200,9 @@ def paint(self:Picture,
     if opaque and self.alpha is not None:
         self.alpha = self.alpha.copy()
         self.alpha[hole] = _opaque(self.alpha)
-    share = (self.is_clear and (to_levels(self.alpha, 0, _opaque(self.alpha))==0)[hole].sum())/max(1, hole.sum())
-    if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
+    share = self._clear[hole].mean() if self.is_clear and hole.any() else 0
+    if share: self.notes.append(f'is transparent in {max(.01, share):.0%} of its hole, '
+        'where the fill cannot be seen; draw the hole where the picture is opaque, or give --mask-from-alpha')
     return self
 
 # %% ../nbs/07_pictures.ipynb #0a994cb2
@@ -214,7 +228,8 @@ def _shallow(model, color, alpha):
 
 def _no_mode(model, color, alpha):
     "Are there more than 8 bits a channel, in a way that Pillow has no mode for?"
-    return color.dtype!=np.uint8 and model!='1' and (model=='RGB' or alpha is not None or color.dtype not in (np.uint16,np.int32,np.float32))
+    if model=='1' or color.dtype==np.uint8: return False
+    return model=='RGB' or alpha is not None or color.dtype not in (np.uint16,np.int32,np.float32)
 
 @patch(as_prop=True)
 def is_deep(self:Picture): return _no_mode(self.model, self.color, self.alpha)
@@ -222,43 +237,56 @@ def is_deep(self:Picture): return _no_mode(self.model, self.color, self.alpha)
 @patch
 def to_pil(self:Picture) -> Image.Image: # In the picture's own mode; 8 bits a channel for deep colour
     "The picture for Pillow."
-    return _pillow(*(_shallow(self.model, self.color, self.alpha) if self.is_deep else (self.model, self.color, self.alpha)))
+    parts = self.model,self.color,self.alpha
+    return _pillow(*(_shallow(*parts) if self.is_deep else parts))
 
 # %% ../nbs/07_pictures.ipynb #8ace06b1
 _TAGGED = 'PNG','JPEG','TIFF','WEBP','AVIF'
-Carried = namedtuple('Carried', 'what formats asked', defaults=(False,)) # what it is, which formats hold it, only with `keep_metadata`?
+# what it is, which formats hold it, only with `keep_metadata`?
+Carried = namedtuple('Carried', 'what formats asked', defaults=(False,))
 METADATA = dict(
-    profile=Carried('colour profile', _TAGGED), gamma=Carried('gamma and primaries', ('PNG',)), resolution=Carried('resolution', (*_TAGGED,'BMP')),
-    about=Carried('description, artist, copyright, camera, software and date', _TAGGED), exposure=Carried('exposure and lens', _TAGGED),
+    profile=Carried('colour profile', _TAGGED),
+    gamma=Carried('gamma and primaries', ('PNG',)),
+    resolution=Carried('resolution', (*_TAGGED,'BMP')),
+    about=Carried('description, artist, copyright, camera, software and date', _TAGGED),
+    exposure=Carried('exposure and lens', _TAGGED),
     text=Carried('title and other usual text', ('PNG',)), comment=Carried('comment', ('PNG','JPEG')),
-    place=Carried('place', _TAGGED, True), maker=Carried("maker's notes", _TAGGED, True), owner=Carried('owner and serial numbers', _TAGGED, True),
+    place=Carried('place', _TAGGED, True),
+    maker=Carried("maker's notes", _TAGGED, True),
+    owner=Carried('owner and serial numbers', _TAGGED, True),
     more=Carried('unusual text', ('PNG',), True))
 NEVER_CARRIED = 'thumbnail','XMP','IPTC','orientation'
 
 # %% ../nbs/07_pictures.ipynb #9e33001e
-_ABOUT = 0x10E,0x10F,0x110,0x131,0x132,0x13B,0x8298, *range(0x9C9B, 0x9CA0) # the last five are Windows' title, comment, author, keywords and subject
+# the last five are Windows' title, comment, author, keywords and subject
+_ABOUT = 0x10E,0x10F,0x110,0x131,0x132,0x13B,0x8298, *range(0x9C9B, 0x9CA0)
 _RESOLUTION = 0x11A,0x11B,0x128                         # across, down, unit: 1 none, 2 inch, 3 cm
-_MAKER,_OWNER = (0x927C,),(0xA420,0xA430,0xA431,0xA435) # unique number, owner's name, serial numbers of body and lens
+# unique number, owner's name, serial numbers of body and lens
+_MAKER,_OWNER = (0x927C,),(0xA420,0xA430,0xA431,0xA435)
 _STALE = 0xA002,0xA003,0xA005                           # width and height, perhaps before turning; a pointer
 _TEXT_TAGS = dict(Description=0x10E, Software=0x131, Author=0x13B, Copyright=0x8298) # PNG's word for a tag
-_USUAL_TEXT = (*_TEXT_TAGS,'Title','Creation Time','Disclaimer','Warning','Source')   # with Comment, those that PNG's standard names
+# with Comment, those that PNG's standard names
+_USUAL_TEXT = (*_TEXT_TAGS,'Title','Creation Time','Disclaimer','Warning','Source')
 
 def _only(tags, names): return {k:tags[k] for k in names if k in tags}
 
 def _exif_parts(exif):
-    "EXIF's tags as exposure, maker and owner; what no standard names may be anything, and goes with the maker's notes"
+    "EXIF's tags as exposure, maker and owner; what no standard names goes with the maker's notes"
     apart = {*_MAKER,*_OWNER,*_STALE}
     unknown = [k for k in exif if k not in ExifTags.TAGS]
-    return dict(exposure={k:v for k,v in exif.items() if k not in apart and k not in unknown}, maker=_only(exif, (*_MAKER,*unknown)), owner=_only(exif, _OWNER))
+    exposure = {k:v for k,v in exif.items() if k not in apart and k not in unknown}
+    return dict(exposure=exposure, maker=_only(exif, (*_MAKER,*unknown)), owner=_only(exif, _OWNER))
 
 # %% ../nbs/07_pictures.ipynb #a41d71ee
 def _resolution(info, main):
     "(across, down, unit) as TIFF has them, or None"
     try: across,down,unit = *(float(o) for o in info['dpi']),2
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError): across,down,unit = (main.get(k, d) for k,d in zip(_RESOLUTION, (0,0,2)))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+        across,down,unit = (main.get(k, d) for k,d in zip(_RESOLUTION, (0,0,2)))
     try: across,down = (float(o)*(2.54 if unit==3 else 1) for o in (across,down))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError): return None
-    if unit==1: return (across,down,1) if across!=down and 0<across<65536 and 0<down<65536 else None # shape of a pixel
+    # shape of a pixel
+    if unit==1: return (across,down,1) if across!=down and 0<across<65536 and 0<down<65536 else None
     return (across,down,2) if unit in (2,3) and 1<=across<65536 and 1<=down<65536 else None
 
 # %% ../nbs/07_pictures.ipynb #a351c9f5
@@ -268,25 +296,30 @@ def _text(info):
     text = {k:v for k,v in info.items() if info.get('format')=='PNG' and k!='format' and is_text(k, v)}
     comment = text.pop('Comment', info.get('comment', b''))
     if isinstance(comment, bytes): comment = comment.decode('utf8', 'replace').strip('\0')
-    return _only(text, _USUAL_TEXT), {k:v for k,v in text.items() if k not in _USUAL_TEXT}, comment if isinstance(comment, str) else ''
+    more = {k:v for k,v in text.items() if k not in _USUAL_TEXT}
+    return _only(text, _USUAL_TEXT), more, comment if isinstance(comment, str) else ''
 
 def _gamma(info):
     "PNG's chunks on what its numbers mean"
     if info.get('format')!='PNG': return []
     first = [(b'cICP', info['cicp'])] if info.get('cicp') else [] # goes before a profile
     res = [(b'gAMA', struct.pack('>I', round(info['gamma']*1e5)))] if info.get('gamma') else []
-    if info.get('chromaticity'): res.append((b'cHRM', struct.pack('>8I', *(round(o*1e5) for o in info['chromaticity']))))
+    if info.get('chromaticity'):
+        res.append((b'cHRM', struct.pack('>8I', *(round(o*1e5) for o in info['chromaticity']))))
     return first + res + ([(b'sRGB', bytes([info['srgb']]))] if 'srgb' in info else [])
 
 # %% ../nbs/07_pictures.ipynb #5ca4de76
-def _is_usual(info): return not info.get('cicp') and abs((info.get('gamma') or .45455)-.45455)<.01 # what every screen takes numbers for
+# what every screen takes numbers for
+def _is_usual(info): return not info.get('cicp') and abs((info.get('gamma') or .45455)-.45455)<.01
 
 def _found(info, tags, keep_metadata):
     "What may be carried into a result: name in `METADATA` -> value"
     usual,more,comment = _text(info)
-    about = {k:v for k,v in _only(tags.main, _ABOUT).items() if not (k==0x10E and isinstance(v, bytes) and v.startswith(b'{"shape": '))} # tifffile's, of how the file was laid out
-    found = dict(profile=info.get('icc_profile'), gamma=_gamma(info), resolution=_resolution(info, tags.main), about=about, **_exif_parts(tags.exif),
-        text=usual, more=more, comment=comment, place=tags.gps)
+    # tifffile's, of how the file was laid out
+    about = _only(tags.main, _ABOUT)
+    if str(about.get(0x10E, '')).startswith('b\'{"shape": '): del about[0x10E]
+    found = dict(profile=info.get('icc_profile'), gamma=_gamma(info), resolution=_resolution(info, tags.main),
+        about=about, **_exif_parts(tags.exif), text=usual, more=more, comment=comment, place=tags.gps)
     return {k:v for k,v in found.items() if v and (keep_metadata or not METADATA[k].asked)}
 
 def _carried(info, tags, kind, keep_metadata, notes):
@@ -298,16 +331,19 @@ def _carried(info, tags, kind, keep_metadata, notes):
         if about := {**moved, **found.get('about', {})}: found['about'] = about
         if rest := {k:v for k,v in text.items() if k not in _TEXT_TAGS}: found['text'] = rest
     if found.get('resolution', (0,0,2))[2]==1 and kind!='TIFF': del found['resolution']
-    lost = [METADATA[k].what for k in found if kind not in METADATA[k].formats and not (k=='gamma' and _is_usual(info))]
+    lost = [METADATA[k].what for k in found if kind not in METADATA[k].formats]
+    if _is_usual(info) and kind!='PNG': lost = [o for o in lost if o!=METADATA['gamma'].what]
     if lost: notes.append(f'loses its {" and its ".join(lost)}, which {kind} does not hold')
     return {k:v for k,v in found.items() if kind in METADATA[k].formats}
 
+# %% ../nbs/07_pictures.ipynb #60fc72ff
 def _fitting_profile(carried, mode, notes):
     "Leave a colour profile out that is for other colours than `mode`"
     icc = carried.get('profile')
     space = {'L':b'GRAY','1':b'GRAY','I':b'GRAY','F':b'GRAY','C':b'CMYK','R':b'RGB '}[mode[0]]
     if icc is None or isinstance(icc, bytes) and icc[16:20]==space: return carried
-    if isinstance(icc, bytes) and icc[36:40]==b'acsp': notes.append('loses its colour profile, which is for other colours than the result has')
+    if isinstance(icc, bytes) and icc[36:40]==b'acsp': notes.append('loses its colour profile, '
+        'which is for other colours than the result has')
     return {k:v for k,v in carried.items() if k!='profile'}
 
 # %% ../nbs/07_pictures.ipynb #900989fd
@@ -326,12 +362,14 @@ def _as_exif(carried, kind):
 def _with_room(carried, kind, notes):
     "EXIF that a format has room for"
     for drop in (None,'maker','exposure','about'):
-        if carried.pop(drop, None): notes.append(f'loses its {METADATA[drop].what}, for which {kind} has no room')
+        if carried.pop(drop, None): notes.append(f'loses its {METADATA[drop].what}, '
+            f'for which {kind} has no room')
         exif = _as_exif(carried, kind)
         if kind!='JPEG' or not exif or len(exif)<_EXIF_ROOM: return exif
 
 # %% ../nbs/07_pictures.ipynb #a2b69731
-def _chunk(kind, body): return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind+body))
+def _chunk(kind, body):
+    return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind+body))
 
 def write_png16(
     f,             # Open binary file
@@ -354,10 +392,12 @@ def write_png16(
         f.write(_chunk(b'IDAT', z.compress(np.hstack([np.full((len(rows),1), 2, np.uint8), up]).tobytes())))
     f.write(_chunk(b'IDAT', z.flush()) + _chunk(b'IEND', b''))
 
+# %% ../nbs/07_pictures.ipynb #97a18ce1
 def _write_tiff(f, a, icc):
     from tifffile import imwrite
     extra = ['unassalpha'] if a.ndim==3 and a.shape[2] in (2,4) else None
-    imwrite(f, a, photometric='rgb' if a.ndim==3 and a.shape[2]>2 else 'minisblack', planarconfig='contig' if a.ndim==3 else None, extrasamples=extra,
+    imwrite(f, a, photometric='rgb' if a.ndim==3 and a.shape[2]>2 else 'minisblack',
+        planarconfig='contig' if a.ndim==3 else None, extrasamples=extra,
         compression='zlib', iccprofile=icc, metadata=None, software=False)
 
 # %% ../nbs/07_pictures.ipynb #5dbc2b5e
@@ -369,7 +409,8 @@ def _entries(directory, order):
 def _add_tags(f, carried):
     "Give the tags to a TIFF file that was just written"
     sub = {k:v for o in ('exposure','maker','owner') for k,v in carried.get(o, {}).items()}
-    new = {**carried.get('about', {}), **dict(zip(_RESOLUTION, carried.get('resolution', ()))), _EXIF:sub, _GPS:carried.get('place')}
+    new = carried.get('about', {}) | dict(zip(_RESOLUTION, carried.get('resolution', ())))
+    new |= {_EXIF:sub, _GPS:carried.get('place')}
     f.seek(0); head = f.read(8)
     if not any(new.values()) or head[2:4] not in (b'*\0',b'\0*'): return # BigTIFF begins at 4 gigabytes
     order = '<' if head[:2]==b'II' else '>'
@@ -390,22 +431,28 @@ def _add_tags(f, carried):
 def _png_chunks(carried):
     "Text and gamma for PNG"
     info = PngInfo()
-    for k,v in {**carried.get('text', {}), **carried.get('more', {}), **({'Comment':carried['comment']} if 'comment' in carried else {})}.items(): info.add_text(k, v)
+    text = carried.get('text', {}) | carried.get('more', {})
+    if 'comment' in carried: text['Comment'] = carried['comment']
+    for k,v in text.items(): info.add_text(k, v)
     for k,v in carried.get('gamma', ()):
         if k==b'cICP' or 'profile' not in carried: info.add(k, v)
     return info
 
 def _pixel_size(carried):
     "PNG's chunk on resolution, as a list"
-    return [(b'pHYs', struct.pack('>IIB', *(round(o/.0254) for o in carried['resolution'][:2]), 1))] if 'resolution' in carried else []
+    if 'resolution' not in carried: return []
+    return [(b'pHYs', struct.pack('>IIB', *(round(o/.0254) for o in carried['resolution'][:2]), 1))]
 
 # %% ../nbs/07_pictures.ipynb #15711aca
 _DEEP = 'PNG','TIFF'                       # can hold 16 bits a channel
 _CLEAR = 'PNG','TIFF','WEBP','TGA','JPEG2000','AVIF'
 _LOSSY = 'JPEG','AVIF'
-_OPTIONS = dict(JPEG=dict(quality=95, subsampling=0), WEBP=dict(lossless=True, exact=True), TIFF=dict(compression='tiff_deflate'), AVIF=dict(quality=95))
-_MODES = dict(PNG=('1','L','LA','RGB','RGBA','I;16','I'), TIFF=('1','L','LA','RGB','RGBA','CMYK','I;16','I','F'), JPEG=('L','RGB','CMYK'), WEBP=('RGB','RGBA'),
-    JPEG2000=('L','LA','RGB','RGBA','I;16'), TGA=('1','L','LA','RGB','RGBA'), BMP=('1','L','RGB'), PPM=('1','L','RGB'), AVIF=('RGB','RGBA'))
+_OPTIONS = dict(JPEG=dict(quality=95, subsampling=0), WEBP=dict(lossless=True, exact=True),
+    TIFF=dict(compression='tiff_deflate'), AVIF=dict(quality=95))
+_MODES = dict(PNG=('1','L','LA','RGB','RGBA','I;16','I'),
+    TIFF=('1','L','LA','RGB','RGBA','CMYK','I;16','I','F'),
+    JPEG=('L','RGB','CMYK'), WEBP=('RGB','RGBA'), JPEG2000=('L','LA','RGB','RGBA','I;16'),
+    TGA=('1','L','LA','RGB','RGBA'), BMP=('1','L','RGB'), PPM=('1','L','RGB'), AVIF=('RGB','RGBA'))
 
 def output_format(
     path, # File to write
@@ -413,7 +460,10 @@ def output_format(
     "The format of a file's ending; raises `PictureError` where pictures cannot be written in it."
     kind = Image.registered_extensions().get(Path(path).suffix.lower())
     if kind=='MPO': kind = 'JPEG'
-    if kind not in _MODES: raise PictureError(f'The output {path} has no ending of a true-colour picture format that can be written; use a name such as {Path(path).stem or "filled"}.png.')
+    if kind not in _MODES:
+        name = Path(path).stem or 'filled'
+        raise PictureError(f'The output {path} has no ending of a true-colour picture format '
+            f'that can be written; use a name such as {name}.png.')
     return kind
 
 # %% ../nbs/07_pictures.ipynb #ec686db1
@@ -421,7 +471,8 @@ def metadata_table() -> str: # Markdown
     "What is carried into a result, by its format."
     kinds = list(_MODES)
     def row(c): return [c.what, *(('asked' if c.asked else 'kept') if k in c.formats else '' for k in kinds)]
-    rows = [['',*kinds], ['---']*(len(kinds)+1), *map(row, METADATA.values()), *([o]+['never']*len(kinds) for o in NEVER_CARRIED)]
+    rows = [['',*kinds], ['---']*(len(kinds)+1), *map(row, METADATA.values())]
+    rows += [[o]+['never']*len(kinds) for o in NEVER_CARRIED]
     return '\n'.join('| '+' | '.join(o)+' |' for o in rows)
 
 # %% ../nbs/07_pictures.ipynb #036e9eab
@@ -430,9 +481,12 @@ def _fit_numbers(color, alpha, kind, name, notes):
     if kind=='TIFF': return color,alpha
     if color.dtype.kind=='f':
         notes.append(f'holds floating-point numbers, which {kind} rounds to whole ones')
-        return [None if o is None else (np.nan_to_num(o).clip(0, 1)*65535).round().astype(np.uint16) for o in (color,alpha)]
+        def whole(a): return (np.nan_to_num(a).clip(0, 1)*65535).round().astype(np.uint16)
+        return whole(color),None if alpha is None else whole(alpha)
     if color.dtype.itemsize<3: return color,alpha
-    if color.size and not 0<=color.min()<=color.max()<65536: raise PictureError(f'{name} holds values up to {color.max()}, but {kind} holds 65535 at most; write TIFF.')
+    if color.size and not 0<=color.min()<=color.max()<65536:
+        raise PictureError(f'{name} holds values up to {color.max()}, but {kind} holds 65535 at most; '
+            f'write TIFF.')
     return color.astype(np.uint16),alpha
 
 # %% ../nbs/07_pictures.ipynb #56806461
@@ -453,8 +507,10 @@ def check_format(self:Picture,
 @patch
 def save(self:Picture,
     path,                # File to write, or an open binary file
-    keep_metadata=False, # Keep the place, the maker's notes and the owner's numbers, too? See `metadata_table`
-    kind:str=None,       # Pillow's name of the format; that of `path`'s ending without it, in an open file the picture's own
+    # Keep the place, the maker's notes and the owner's numbers, too? See `metadata_table`
+    keep_metadata=False,
+    # Pillow's name of the format; that of `path`'s ending without it, in an open file the picture's own
+    kind:str=None,
 ):
     "Write the picture, a file completely or not at all; warns of what the format cannot hold, raises `PictureError` where it cannot be written."
     stream,kind = hasattr(path, 'write'),self.check_format(path, kind)
@@ -467,12 +523,17 @@ def save(self:Picture,
     carried = _carried(self.info, self.tags, kind, keep_metadata, notes)
     def write(f):
         try: _encode(f, kind, model, color, alpha, carried, notes)
-        except (ValueError, RuntimeError, OverflowError, struct.error) as e: raise PictureError(f'{where} cannot be {kind} ({" ".join(str(e).split())}); choose another format, such as PNG or TIFF.') from None
+        except (ValueError, RuntimeError, OverflowError, struct.error) as e:
+            raise PictureError(f'{where} cannot be {kind} ({" ".join(str(e).split())}); '
+                f'choose another format, such as PNG or TIFF.') from None
     _write_stream(path, write) if stream else write_file(path, write, PictureError)
     if kind in _LOSSY: notes.append(f'becomes {kind}, which changes all pixels a little; PNG keeps them')
     for o in notes: warnings.warn(f'{self.name} {o}.', stacklevel=2)
 
-def _own_format(info): return 'JPEG' if (kind := info.get('format'))=='MPO' else kind if kind in _MODES else 'PNG'
+# %% ../nbs/07_pictures.ipynb #c343f798
+def _own_format(info):
+    kind = info.get('format')
+    return 'JPEG' if kind=='MPO' else kind if kind in _MODES else 'PNG'
 
 def _write_stream(f, write):
     "Write all at once, since an encoder may want to go back"
@@ -480,7 +541,8 @@ def _write_stream(f, write):
     write(spare)
     try: f.write(spare.getvalue()); f.flush()
     except BrokenPipeError: raise
-    except OSError as e: raise PictureError(f'The output cannot be written ({e.strerror or e}); give a file.') from None
+    except OSError as e: raise PictureError(f'The output cannot be written ({e.strerror or e}); '
+        f'give a file.') from None
 
 # %% ../nbs/07_pictures.ipynb #25bd819b
 def _encode(f, kind, model, color, alpha, carried, notes):
@@ -489,7 +551,9 @@ def _encode(f, kind, model, color, alpha, carried, notes):
         a = _merged(color, alpha)
         carried = _fitting_profile(carried, model, notes)
         icc = carried.get('profile')
-        if kind=='PNG': return write_png16(f, a.astype(np.uint16, copy=False), icc, _as_exif(carried, kind), [o[:2] for o in _png_chunks(carried).chunks] + _pixel_size(carried))
+        if kind=='PNG':
+            chunks = [o[:2] for o in _png_chunks(carried).chunks] + _pixel_size(carried)
+            return write_png16(f, a.astype(np.uint16, copy=False), icc, _as_exif(carried, kind), chunks)
         _write_tiff(f, a, icc)
         return _add_tags(f, carried)
     im = _pillow(model, color, alpha)
@@ -501,17 +565,20 @@ def _encode(f, kind, model, color, alpha, carried, notes):
     im.save(f, kind, **_OPTIONS.get(kind, {}), **_pillow_extras(kind, carried, notes))
     if kind=='TIFF': _add_tags(f, carried)
 
+# %% ../nbs/07_pictures.ipynb #e0110806
 def _pillow_extras(kind, carried, notes):
     "What travels with the pixels, as Pillow wants it"
     extra = dict(icc_profile=carried.get('profile'))
-    if kind!='TIFF': extra |= dict(exif=_with_room(carried, kind, notes), dpi=carried.get('resolution', ())[:2])
+    if kind!='TIFF':
+        extra |= dict(exif=_with_room(carried, kind, notes), dpi=carried.get('resolution', ())[:2])
     if kind=='PNG': extra['pnginfo'] = _png_chunks(carried)
     if kind=='JPEG': extra['comment'] = carried.get('comment', '').encode()[:65_000]
     return {k:v for k,v in extra.items() if v}
 
 # %% ../nbs/07_pictures.ipynb #ac7c0fe3
 def save_picture(
-    make:callable, # Called without arguments, returns the Pillow picture; not called where `path` cannot be a picture
+    # Called without arguments, returns the Pillow picture; not called where `path` cannot be a picture
+    make:callable,
     path,          # File to write; its folder is made if need be
 ):
     "Make a picture and write it, completely or not at all; raises `PictureError` where it cannot be written."

@@ -45,7 +45,8 @@ class Settings:
         for f in fields(self):
             value,ok = getattr(self, f.name),f.metadata.get('ok')
             if not ok or value is None and f.default is None or _passes(ok, value): continue
-            raise UsageError(f'{f.name} must be {f.metadata["wanted"]}, but {value!r} came; {f.metadata["advice"]}.')
+            raise UsageError(f'{f.name} must be {f.metadata["wanted"]}, but {value!r} came; '
+                f'{f.metadata["advice"]}.')
 
     @classmethod
     def of(cls, **given):
@@ -54,11 +55,12 @@ class Settings:
         for k in given:
             if k in names: continue
             close = get_close_matches(k, names, 1)
-            raise UsageError(f'There is no setting {k}; ' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
+            raise UsageError(f'There is no setting {k}; '
+                f'' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
         return cls(**given)
 
     def part(self, cls):
-        "Those of the settings that belong to `cls`, one of the bases; what is left open here is as usual there."
+        "The settings that belong to `cls`, one of the bases; what is left open here is as usual there."
         return cls(**{f.name:v for f in fields(cls) if (v := getattr(self, f.name)) is not None})
 
 def _passes(ok, value):
@@ -70,12 +72,14 @@ def takes(
     settings:type, # A subclass of `Settings`
     but:tuple=(),  # Names of fields that are not shown
 ): # decorator
-    "Show the fields of `settings` in the signature of a function, in the place of its `**kwargs`; its own come first, then those of its bases."
+    "Show the fields of `settings` in the place of `**kwargs`; its own come first, then those of its bases."
     def decorate(f):
         own,usual = inspect.signature(f),inspect.signature(settings).parameters
         names = dict.fromkeys(k for cls in settings.__mro__ for k in cls.__dict__.get('__annotations__', ()))
-        more = [usual[k].replace(kind=inspect.Parameter.KEYWORD_ONLY) for k in names if k not in (*own.parameters, *but)]
-        f.__signature__ = own.replace(parameters=[p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]+more)
+        names = [o for o in names if o not in (*own.parameters, *but)]
+        more = [usual[k].replace(kind=inspect.Parameter.KEYWORD_ONLY) for k in names]
+        first = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        f.__signature__ = own.replace(parameters=first+more)
         f.__annotations__.update({p.name:p.annotation for p in more})
         f.__delwrap__ = settings
         return f
@@ -86,16 +90,23 @@ def takes(
 class MaskSettings(Settings):
     "How a mask is read."
     invert_mask:bool = False     # Black = hole?
-    threshold:float = setting(.5, lambda v: 0<v<=1, 'above 0 and at most 1', '.5 is halfway to white') # Levels of the mask from here are the hole, 0..1, where 1 is white
-    dilate:int = setting(0, lambda v: _whole(v) and 0<=v<=1000, 'a whole number from 0 to 1000', 'a few pixels are usual') # Pixels to grow the hole by
-    mask_from_alpha:bool = False # The hole is what is transparent in the mask (which may be the picture itself)
-    mask_color:str = None        # The hole is what has this colour in the mask (which may be the picture itself), as magenta or ff00ff
+    # Levels of the mask from here are the hole, 0..1, where 1 is white
+    threshold:float = setting(.5, lambda v: 0<v<=1, 'above 0 and at most 1', '.5 is halfway to white')
+    # Pixels to grow the hole by
+    dilate:int = setting(0, lambda v: _whole(v) and 0<=v<=1000, 'a whole number from 0 to 1000',
+        'a few pixels are usual')
+    # The hole is what is transparent in the mask (which may be the picture itself)
+    mask_from_alpha:bool = False
+    # The hole is what has this colour in the mask (which may be the picture itself), as magenta or ff00ff
+    mask_color:str = None
     resize_mask:bool = False     # Scale a mask of another size but the same shape?
     max_megapixels:float = setting(200, *above(0)) # Refuse larger pictures and masks
 
     def __post_init__(self):
         super().__post_init__()
-        if self.mask_from_alpha and self.mask_color: raise UsageError('mask_from_alpha and mask_color both say what the hole is, and both came; choose one.')
+        if self.mask_from_alpha and self.mask_color:
+            raise UsageError('mask_from_alpha and mask_color both say what the hole is, and both came; '
+                'choose one.')
 
 # %% ../nbs/01_settings.ipynb #35381103
 PRECISION_NAMES = 'fp32','bf16','fp16'
@@ -105,23 +116,28 @@ class FillSettings(MaskSettings):
     "How pictures are filled and written."
     weights:str = 'small'        # Name of shipped weights, or a folder written by `train`
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-    precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
-    detail:bool = False          # Copy detail from the surroundings into the fill: sharper, slower, and not always where it belongs?
+    # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+    precision:str = setting('fp32', *one_of(*PRECISION_NAMES))
+    # Copy detail from the surroundings into the fill: sharper, slower, and not always where it belongs?
+    detail:bool = False
     recursive:bool = False       # Fill the folders within the folder, too?
     overwrite:bool = False       # Replace results that are there already?
     skip_existing:bool = False   # Skip a picture whose result is there already, as is usual in a folder?
     keep_metadata:bool = False   # Keep the place and the maker's notes (EXIF)?
     lbp:str = None               # Write the completed LBP map to this file, too
-    attention:str = None         # 'X,Y': write which patches that hole pixel was made from, to OUT-attention.png
+    # 'X,Y': write which patches that hole pixel was made from, to OUT-attention.png
+    attention:str = None
 
 # %% ../nbs/01_settings.ipynb #bb98c0d8
 @dataclass(frozen=True)
 class ServeSettings(Settings):
     "How a page is served."
-    port:int = setting(0, lambda v: _whole(v) and 0<=v<65536, 'a whole number from 0 to 65535') # Port to listen at; any free one with 0
+    # Port to listen at; any free one with 0
+    port:int = setting(0, lambda v: _whole(v) and 0<=v<65536, 'a whole number from 0 to 65535')
     open_browser:bool = True     # Open the page in the browser? A notebook shows it itself
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-    precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+    # Of the networks' pass: 'fp32', 'bf16', or on a GPU 'fp16'
+    precision:str = setting('fp32', *one_of(*PRECISION_NAMES))
     detail:bool = False          # Is detail wanted at first? The page can switch it
     max_megapixels:float = setting(200, *above(0)) # Refuse larger pictures
 
@@ -135,35 +151,51 @@ class LossSettings(Settings):
     lambda_p:float = 1.          # Weight of the perceptual loss, Eq. 6
     lambda_s:float = 10.         # Weight of the style loss, Eq. 7
     lambda_lbp:float = 0.        # Weight of Eq. 5 in phase 2
-    vgg_size:int = setting(None, *at_least(32)) # Side of the window around a point of the hole in which the perceptual and style losses look, pixels; the whole picture without it
+    # Side of the window in which the perceptual and style losses look, pixels; the picture without it
+    vgg_size:int = setting(None, *at_least(32))
     saturating:bool = True       # The generators' side of Eq. 4 as written, see `AdversarialLoss`
-    psnr_loss:bool = False       # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
-    hinge:bool = False           # The hinge loss instead of Eq. 4, see `AdversarialLoss`; `saturating` is not looked at then
-    lambda_f:float = 0.          # Weight of feature matching, see `FeatureMatchingLoss`; nothing where `lambda_a` is 0
-    lambda_a1:float = None       # Weight of the adversarial loss of the LBP map; `lambda_a` without it, nothing where that is 0
+    # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
+    psnr_loss:bool = False
+    # The hinge loss instead of Eq. 4, see `AdversarialLoss`; `saturating` is not looked at then
+    hinge:bool = False
+    # Weight of feature matching, see `FeatureMatchingLoss`; nothing where `lambda_a` is 0
+    lambda_f:float = 0.
+    # Weight of the adversarial loss of the LBP map; `lambda_a` without it, nothing where that is 0
+    lambda_a1:float = None
 
     @property
     def needs_vgg(self): return bool(self.lambda_p or self.lambda_s)
 
+# %% ../nbs/01_settings.ipynb #8a85b9b2
 SYSTEM_NAMES = 'lbp','ca','sh','gc','ec'
 
 @dataclass(frozen=True)
 class LearnerSettings(LossSettings):
     "What a learner is made of; numbers that are left open are those of the system."
     system:str = setting('lbp', *one_of(*SYSTEM_NAMES)) # The paper's, 'lbp', or one that it is compared with: contextual attention 'ca', Shift-Net 'sh', gated convolution 'gc', EdgeConnect 'ec'
-    nf:int = setting(None, *at_least(1)) # Width of generators and discriminators; that of the system's paper without it: 64, of ca 32, of gc 48
-    lambda_r:float = None        # Weight of the reconstruction loss, Eq. 3; 10 without it, of sh 100, of gc and ec 1
-    lambda_a:float = None        # Weight of the adversarial loss, Eq. 4; .2 without it, of ca .001, of gc and ec .1
+    # Width of generators and discriminators; that of the system's paper without it: 64, of ca 32, of gc 48
+    nf:int = setting(None, *at_least(1))
+    # Weight of the reconstruction loss, Eq. 3; 10 without it, of sh 100, of gc and ec 1
+    lambda_r:float = None
+    # Weight of the adversarial loss, Eq. 4; .2 without it, of ca .001, of gc and ec .1
+    lambda_a:float = None
     lambda_p:float = None        # Weight of the perceptual loss, Eq. 6; 1 without it, of ec .1
     lambda_s:float = None        # Weight of the style loss, Eq. 7; 10 without it, of ec 250
-    lambda_f:float = None        # Weight of feature matching, see `FeatureMatchingLoss`; 0 without it, of ec 10
-    pretrained:str = None        # Start from these weights: a name such as 'small', or a folder written by `train`; `nf` is theirs then
-    smooth_hole:bool = False     # Does G2 see colours of the surroundings in the hole, see `smooth_fill`? White without it, or what the pretrained weights are used to
-    resize_conv:bool = False     # Double by interpolation and convolution, see `ResizeConv`, instead of transposed convolutions? The latter without it, or what the pretrained weights are used to
-    vgg:str = None               # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
+    # Weight of feature matching, see `FeatureMatchingLoss`; 0 without it, of ec 10
+    lambda_f:float = None
+    # Start from these weights: a name such as 'small', or a folder written by `train`; `nf` is theirs then
+    pretrained:str = None
+    # Does G2 see a `smooth_fill` of the hole? White without it, or what the pretrained weights know
+    smooth_hole:bool = False
+    # Double by `ResizeConv`? By transposed convolutions without it, or as the pretrained weights do
+    resize_conv:bool = False
+    # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
+    vgg:str = None
     spectral_judges:bool = False # `SpectralDiscriminator`s instead of those of Table V?
-    judge_nf:int = setting(None, *at_least(1)) # Width of the discriminators; that of the generators without it
-    vgg_unit:int = setting(None, *at_least(1)) # Measure its features in units of their mean over so many training pictures? Then `lambda_p` and `lambda_s` mean the same for every VGG
+    # Width of the discriminators; that of the generators without it
+    judge_nf:int = setting(None, *at_least(1))
+    # Measure features by their mean over so many pictures? Then weights mean the same for every VGG
+    vgg_unit:int = setting(None, *at_least(1))
     lr:float = setting(None, *above(0)) # Learning rate of Adam; 2e-4 without it, of ca, gc and ec 1e-4
 
     @property
@@ -175,20 +207,28 @@ class TrainSettings(LearnerSettings):
     "A whole training."
     n_lbp:int = setting(20, *at_least(0))   # Epochs of phase 1, which ca, sh and gc do not have
     n_joint:int = setting(40, *at_least(0)) # Epochs of phase 2
-    duration:float = setting(None, *above(0)) # Minutes that all of it may take; epochs and passes are then counted so that it does, and `n_lbp` to `n_joint` is the proportion of the phases' epochs
+    # Minutes that all of it may take; `n_lbp` to `n_joint` is then the proportion of the phases
+    duration:float = setting(None, *above(0))
     bs:int = setting(1, *at_least(1))       # Batch size; the paper trains with 1
-    size:int = setting(256, lambda v: _whole(v) and v>0 and v%256==0, 'a multiple of 256') # Side of the square crops, pixels; a multiple of 256
-    valid_pct:float = setting(None, part_of_one, 'between 0 and 1') # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
-    sets:list = None             # Names of picture sets in `folder`, whose pictures and split are then checked and used
-    masks:str = None             # Folder of mask files, white = hole, to take holes from instead of drawing them
+    # Side of the square crops, pixels; a multiple of 256
+    size:int = setting(256, lambda v: _whole(v) and v>0 and v%256==0, 'a multiple of 256')
+    # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
+    valid_pct:float = setting(None, part_of_one, 'between 0 and 1')
+    # Names of picture sets in `folder`, whose pictures and split are then checked and used
+    sets:list = None
+    # Folder of mask files, white = hole, to take holes from instead of drawing them
+    masks:str = None
     seed:int = setting(0, *at_least(0))     # Key of split, order, crops, holes and first weights
     workers:int = setting(0, *at_least(0))  # Processes that load pictures
     keep:bool = False            # Decode all pictures once, and keep them on the device?
-    passes:int = setting(1, *at_least(1))   # Times that an epoch goes through the pictures; more where an epoch takes seconds only, since validation, checkpoint and weights come after each
-    decay:float = setting(0., lambda v: 0<=v<1, 'from 0 to below 1') # Last part of each phase, 0..1, in which the learning rate falls to 0
+    # Times that an epoch goes through the pictures, before validation, checkpoint and weights
+    passes:int = setting(1, *at_least(1))
+    # Last part of each phase, 0..1, in which the learning rate falls to 0
+    decay:float = setting(0., lambda v: 0<=v<1, 'from 0 to below 1')
     precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the forward passes: 'fp32', 'bf16', 'fp16'
     clip:float = setting(None, *above(0))   # Greatest length of a turn's gradient; no limit without it
-    ema:float = setting(0., lambda v: 0<=v<1, 'from 0 to below 1') # Share that a moving average of the weights keeps at each batch, as .999; 0 for none
+    # Share that a moving average of the weights keeps at each batch, as .999; 0 for none
+    ema:float = setting(0., lambda v: 0<=v<1, 'from 0 to below 1')
     half:bool = False            # Store the weights in float16?
     every:int = setting(500, *at_least(1))  # Batches between two picture grids
     minutes:float = setting(10., *above(0)) # Time between two checkpoints within an epoch
@@ -197,9 +237,13 @@ class TrainSettings(LearnerSettings):
     def __post_init__(self):
         super().__post_init__()
         if self.system in ('ca','sh','gc'): object.__setattr__(self, 'n_lbp', 0)
-        if not self.n_lbp+self.n_joint: raise UsageError('n_lbp and n_joint are both 0, so that nothing would be trained; give one of them at least 1.')
-        if self.vgg_size and self.vgg_size>self.size: raise UsageError(f'vgg_size must be at most size, which is {self.size}, but {self.vgg_size} came.')
-        if self.sets and self.valid_pct: raise UsageError(f'The picture sets {", ".join(self.sets)} have a split of their own, but valid_pct = {self.valid_pct} came; leave one of the two away.')
+        if not self.n_lbp+self.n_joint: raise UsageError('n_lbp and n_joint are both 0, '
+            'so that nothing would be trained; give one of them at least 1.')
+        if self.vgg_size and self.vgg_size>self.size: raise UsageError(f'vgg_size must be at most size, '
+            f'which is {self.size}, but {self.vgg_size} came.')
+        if self.sets and self.valid_pct:
+            raise UsageError(f'The picture sets {", ".join(self.sets)} have a split of their own, '
+                f'but valid_pct = {self.valid_pct} came; leave one of the two away.')
 
 # %% ../nbs/01_settings.ipynb #96064427
 HOLES = 'centre','10-20','20-30','30-40','40-50'
@@ -213,6 +257,7 @@ def hole_range(
     if lo.isdecimal() and hi.isdecimal() and int(lo)<int(hi)<=100: return int(lo)/100,int(hi)/100
     raise UsageError(f'There are no holes {hole}; expected centre, or a range of percent such as 20-30.')
 
+# %% ../nbs/01_settings.ipynb #ee59301b
 @dataclass(frozen=True)
 class EvaluateSettings(Settings):
     "How methods are scored."
@@ -233,23 +278,29 @@ class EvaluateSettings(Settings):
         super().__post_init__()
         for o in self.holes: hole_range(o)
 
+# %% ../nbs/01_settings.ipynb #610c64fb
 @dataclass(frozen=True)
 class AblateSettings(Settings):
     "How the arms of a study are trained and scored."
     budget:str = setting('tiny', *one_of('tiny','small','full')) # 'tiny', 'small' or 'full'
     seeds:int = setting(3, *at_least(1))       # Trainings of each arm, from seeds 0, 1, 2...
     arms:list = None             # Names of some arms only; the paper's is always among them
-    nf:int = setting(None, *at_least(1))       # Width of the networks, instead of the budget's; that of `pretrained`, where it is given
+    # Width of the networks, instead of the budget's; that of `pretrained`, where it is given
+    nf:int = setting(None, *at_least(1))
     bs:int = setting(None, *at_least(1))       # Batch size, instead of the budget's
     n_lbp:int = setting(None, *at_least(1))    # Pictures seen in phase 1, instead of the budget's
     n_joint:int = setting(None, *at_least(1))  # Pictures seen in phase 2, instead of the budget's
     lr:float = setting(None, *above(0))        # Learning rate of Adam, instead of the budget's
     pictures:int = setting(None, *at_least(1)) # Pictures to score, instead of the budget's
-    holes:list = setting(('centre','20-30'), bool, 'at least one name') # 'centre', the paper's, and ranges of percent such as 20-30
-    plain:bool = False           # Vary a plainer training instead of the paper's: no discriminators, reconstruction by PSNR, a smooth hole, a falling learning rate
+    # 'centre', the paper's, and ranges of percent such as 20-30
+    holes:list = setting(('centre','20-30'), bool, 'at least one name')
+    # Vary a plainer training: no discriminators, reconstruction by PSNR, a smooth hole, a falling rate
+    plain:bool = False
     precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the forward passes: 'fp32', 'bf16', 'fp16'
-    pretrained:str = None        # Begin with these weights: a name such as 'small', or a folder written by `train`
-    vgg:str = None               # File of VGG weights: train with Eqs. 6 and 7, which the budgets tiny and small do without otherwise
+    # Begin with these weights: a name such as 'small', or a folder written by `train`
+    pretrained:str = None
+    # File of VGG weights: train with Eqs. 6 and 7, which the budgets tiny and small do without otherwise
+    vgg:str = None
     workers:int = setting(0, *at_least(0))     # Processes that load pictures
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
 
@@ -257,6 +308,7 @@ class AblateSettings(Settings):
         super().__post_init__()
         for o in self.holes: hole_range(o)
 
+# %% ../nbs/01_settings.ipynb #1f0af0aa
 TABLE_NAMES = 'width','compute','loss'
 
 def _names(known): return lambda v: len(v) and set(v)<=set(known), f'names out of {", ".join(known)}'
@@ -264,12 +316,15 @@ def _names(known): return lambda v: len(v) and set(v)<=set(known), f'names out o
 @dataclass(frozen=True)
 class CompareSettings(Settings):
     "How systems are trained alike and scored."
-    budget:str = setting('tiny', *one_of('tiny','short','small','full')) # 'tiny', 'short', 'small' or 'full'
-    systems:list = setting(SYSTEM_NAMES, *_names(SYSTEM_NAMES))  # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
+    budget:str = setting('tiny', *one_of('tiny','small','full')) # 'tiny', 'small' or 'full'
+    # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
+    systems:list = setting(SYSTEM_NAMES, *_names(SYSTEM_NAMES))
     tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))     # 'width': a common fraction of official width; 'compute': equal training compute; 'loss': one plain loss for all
     seeds:int = setting(3, *at_least(1))       # Trainings of each system, from seeds 0, 1, 2...
-    holes:list = setting(HOLES, bool, 'at least one name') # 'centre', the paper's Table I, and ranges of percent such as 20-30, its Table II
-    seen:int = setting(None, *at_least(1))     # Pictures that each generator sees in training, instead of the budget's
+    # 'centre', the paper's Table I, and ranges of percent such as 20-30, its Table II
+    holes:list = setting(HOLES, bool, 'at least one name')
+    # Pictures that each generator sees in training, instead of the budget's
+    seen:int = setting(None, *at_least(1))
     bs:int = setting(None, *at_least(1))       # Batch size, instead of the budget's
     pictures:int = setting(None, *at_least(1)) # Pictures to score, instead of the budget's
     precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the forward passes: 'fp32', 'bf16', 'fp16'

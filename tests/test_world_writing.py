@@ -232,7 +232,7 @@ def _(d, rng):
     args = folder(d, 'a', False)
     Image.fromarray(levels(rng)).save(d/'in'/'b.ppm'); (d/'in'/'b.ppm').rename(d/'in'/'b.pnm'); shutil.copy(d/'p.png', d/'in'/'c.PNG'); (d/'in'/'notes.txt').write_text('no picture')
     return args
-for _end,_says in (('heic','HEIC'),('jxl','no known picture format'),('CR2','raw file')):
+for _end,_says in (('heic','HEIC'),('jxl','JPEG XL'),('CR2','raw file')):
     @case(f'{_end} is named', PICTURE, ('1 filled, 1 refused',f'b.{_end}',_says), found('a.png'))
     def _(d, rng, end=_end): args = folder(d, 'a', False); (d/'in'/f'b.{end}').write_bytes(b'\0\0\0\x18ftypheic'+bytes(500) if end=='heic' else b'\xff\x0a'+bytes(range(256))); return args
 @case('a raw file beside its picture', check=found('a.png'))
