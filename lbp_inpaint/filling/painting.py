@@ -163,10 +163,11 @@ def _enlarged(cells, shape, y, x, h, w):
 
 def _carry_out(plan, now, soft):
     "Lay patches of the pixels `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
-    scale = np.array(now.shape[:2])/soft.shape[2:]
-    to,source = np.floor(np.array(plan).transpose(1,0,2)*scale+.5).astype(int)      # (places,2)
-    side = np.floor(_PATCH*scale+.5).astype(int)
-    source,to = (np.minimum(o, now.shape[:2]-side) for o in (source,to))
+    shape,grid = np.array(now.shape[:2]),np.array(soft.shape[2:])
+    place,source = np.array(plan).transpose(1,0,2)          # (places,2)
+    side = _PATCH*shape//grid                               # rounded down: no pixel beyond a source's cells
+    to,source = (-(-o*shape//grid) for o in (place,source)) # rounded up
+    to = np.where(place==grid-_PATCH, shape-side, to)       # up to the edge
     corner = (to.min(0)-1).clip(0) # a cell may be a pixel larger than a patch shows
     size = np.minimum(to.max(0)+side+1, now.shape[:2])-corner
     laid = _Laid(3, *size)
@@ -218,16 +219,24 @@ def _tiles(hole, side=512, margin=REACH+8):
             y1,x1 = min(h,y+side),min(w,x+side)
             yield (y, x, y1, x1),(max(0,y-margin), max(0,x-margin), min(h,y1+margin), min(w,x1+margin))
 
-def _meet_at_full_size(values, rgb, pixels, scaled):
+def _known_pixels(rgb, fill, mask, beyond):
+    "The picture `(1,3,h,w)` beside a fill, which it continues smoothly where it is `beyond` what is known"
+    known = from_uint8(torch.from_numpy(rgb.copy()).permute(2,0,1)[None])
+    if not beyond.any(): return torch.where(mask.bool(), 0., known)
+    there = torch.from_numpy(beyond)[None,None]
+    return spread(torch.where(there, 0., torch.where(mask.bool(), fill, known)), (~there).float())
+
+def _meet_at_full_size(values, rgb, pixels, scaled, unknown):
     "Colours `(n,3)` in [-1,1] of the hole, shifted to meet the known ones in those cells that are `scaled`"
     res = values.copy()
     for inner,outer in _tiles(pixels.hole) if scaled.any() else ():
         i,y,x = pixels.inside(*outer)
         y0,x0,y1,x1 = outer
-        known = from_uint8(torch.from_numpy(rgb[y0:y1,x0:x1].copy()).permute(2,0,1)[None])
-        fill = torch.zeros_like(known); fill[0,:,y-y0,x-x0] = torch.from_numpy(values[i]).T
-        mask = torch.from_numpy(pixels.hole[y0:y1,x0:x1].copy())[None,None].float()
-        fill = meet(fill, torch.where(mask.bool(), 0., known), mask, REACH)
+        here,fill = np.s_[y0:y1,x0:x1],torch.zeros(1, 3, y1-y0, x1-x0)
+        fill[0,:,y-y0,x-x0] = torch.from_numpy(values[i]).T
+        mask = torch.from_numpy(pixels.hole[here].copy())[None,None].float()
+        known = _known_pixels(rgb[here], fill, mask, unknown[here]&~pixels.hole[here])
+        fill = meet(fill, known, mask, REACH)
         i,y,x = pixels.inside(*inner)
         i,y,x = (o[scaled[y//CELL,x//CELL]] for o in (i,y,x))
         res[i] = fill[0,:,y-y0,x-x0].T.numpy()
@@ -262,7 +271,7 @@ def paint_hole(
         for w in ws: answers.add(number[w], w, answer, groups)
         if watch: watch(len(ws), len(windows))
     mean = answers.mean()
-    colours = _draw_detail(mean[:,:3], rgb, unknown|painted, pixels, windows, answers.owner, size)
+    colours = _draw_detail(mean[:,:3], rgb, unknown, pixels, windows, answers.owner, size)
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size])
-    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled),hole[painted]
+    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled, unknown),hole[painted]
     return (colours[wanted]+1)/2, (mean[wanted,3]+1)*127.5 if mean.shape[1]>3 else None
