@@ -1,4 +1,6 @@
-"""One range for pixels, one meaning of a mask, one source of chance: what every other notebook takes for granted.
+"""One range for pixels, one meaning of a mask, one source of randomness: what every other notebook takes for granted.
+
+`from_uint8`, `to_uint8` and `to_pil` lead from grey levels to [-1,1] and back; `composite` puts a fill into its hole; `to_grey` is OpenCV's grey; `sample_generator` makes the random generator of a sample; `find_device` and `find_precision` choose where and how to compute; `picture_grid` shows pictures side by side.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/core.html.md"""
 
@@ -18,8 +20,8 @@ from .errors import *
 def from_uint8(
     x:torch.Tensor, # uint8, any shape, 0..255
 ) -> torch.Tensor: # float32, the same shape, [-1,1]
-    "Grey levels as numbers, the same to the last bit on every device."
-    # A GPU divides by a tensor; a plain number it would turn into a reciprocal and multiply by that.
+    "Grey levels as floats, the same to the last bit on every device."
+    # A GPU divides by a tensor, but it multiplies by the reciprocal of a plain number, which rounds differently.
     return x.float()/torch.full((), 127.5, device=x.device) - 1
 
 def to_uint8(

@@ -1,4 +1,6 @@
-"""Whatever a person can get wrong is answered by one sentence.
+"""What a user can get wrong, and how the package answers.
+
+Every error that a person can cause is an `InpaintError`: `UsageError`, `PictureError`, `MaskError` or `WeightsError`, each with the exit code that the command line ends with. `look_up` finds an entry by its name, or raises an error with the names there are.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/errors.html.md"""
 
@@ -9,7 +11,7 @@ __all__ = ['InpaintError', 'UsageError', 'PictureError', 'MaskError', 'WeightsEr
 
 # %% ../nbs/00_errors.ipynb #e8684423
 class InpaintError(Exception):
-    "A problem that the user can mend, told in one sentence."
+    "A problem that the user can solve, in one sentence."
     exit_code = 1
 class UsageError(InpaintError, ValueError):
     "A setting has a value that cannot be used."
@@ -26,7 +28,7 @@ class WeightsError(InpaintError):
 
 # %% ../nbs/00_errors.ipynb #75fe71bd
 class Stopped(InpaintError):
-    "Training was asked to stop, and has kept where it is."
+    "Training was asked to stop, and has saved its state."
     def __init__(self,
         message:str, # What to say
         number:int,  # The signal's, as 15 for SIGTERM
@@ -40,6 +42,6 @@ def look_up(
     known:dict, # Name -> thing
     what:str,   # What the names are of, in words
 ): # The thing; raises `UsageError` where there is none of that name
-    "The thing of a name."
+    "The entry of that name."
     if name in known: return known[name]
     raise UsageError(f'There is no {what} {name}; expected one of {", ".join(known)}.')

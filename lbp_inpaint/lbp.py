@@ -1,4 +1,6 @@
-"""Eight comparisons a pixel: what is left of a picture when only the order of neighbouring grey levels is kept, and why that is a good thing to complete first.
+"""Eight comparisons a pixel: what is left of a picture when only the order of neighbouring grey levels is kept, and why to complete that first.
+
+`lbp_codes` gives the codes of grey pictures (Eq. 1), `lbp_map` the map of pictures in [-1,1], and `masked_lbp` the map of the known region, whose hole is `lbp_hole`.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/lbp.html.md"""
 

@@ -1,4 +1,6 @@
-"""l1, PSNR and SSIM as the paper's tables have them, over the whole picture and over the hole alone, and what they do not see.
+"""l1, PSNR and SSIM as in the paper's tables, over the whole picture and over the hole alone, and what they do not see.
+
+`l1`, `psnr` and `ssim` take pictures in [-1,1] and give one number for each sample: over the whole picture, or over the hole when a mask is given.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/metrics.html.md"""
 

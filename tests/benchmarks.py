@@ -1,22 +1,32 @@
-"""`python tests/benchmarks.py`: LBP against a loop over pixels, the attention's two passes, one fill.
+"""`python tests/benchmarks.py`: LBP against a loop over pixels, the attention's two passes.
+
+`python tests/benchmarks.py fill [--out FILE.json] [--compile]`: what a fill costs, as ratios: the networks run in several
+ways, the whole fill beside them, detail, the attention, the start, specks, a folder. Two minutes on one thread.
+
+`python tests/benchmarks.py specks PICTURES`: how well specks are filled on tiles, beside windows of 256 pixels.
 
 `python tests/benchmarks.py train [--device cuda] [--out FILE.json] [--seconds S] [--budget B]`: training steps, fills
-and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1."""
+and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1.
+
+`python tests/benchmarks.py recorded FOLDER --vgg FILE`: batches played and recorded. `compiled`: what torch.compile would gain.
+
+`python tests/benchmarks.py systems [--device cuda] [--fraction 0.25] [--bs 1] [--steps 2]`: training steps a second of
+the paper's system and of the four that it is compared with, side by side, with GFLOP and processor time."""
 import os
 os.environ.setdefault('KINETO_LOG_LEVEL', '99') # torch's profiler would write between the rows
 import argparse, gc, json, platform, tempfile, time
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np, torch
 from PIL import Image
 from skimage import data
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from lbp_inpaint.nets.attention import spatial_attention
-from lbp_inpaint.core import PRECISIONS
+from lbp_inpaint.nets.attention import cell_mask, spatial_attention
+from lbp_inpaint.core import PRECISIONS, find_device, to_grey
 from lbp_inpaint.errors import InpaintError
-from lbp_inpaint.core import find_device
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.lbp import lbp_codes
 
@@ -45,12 +55,6 @@ def attention(size=32, channels=512):
     mask[...,8:24,8:24] = 1
     took = seconds(lambda: spatial_attention(feat, mask).sum().backward())
     print(f'Attention, {size}x{size} cells of {channels} channels, forward and backward, {device}: {1000*took:.1f} ms')
-
-def fill():
-    inp,hole = Inpainter.from_pretrained(),np.zeros((256,256), bool)
-    hole[68:188,68:188] = True
-    took = seconds(lambda: inp(data.astronaut()[:256,:256], hole))
-    print(f'Fill, 256x256 with shipped weights, {inp.device}: {1000*took:.1f} ms')
 
 # what the device allows
 
@@ -90,6 +94,7 @@ class Batches:
     "The same batch to count operations, to warm up, for `seconds` to take the time, to profile; `row` is what came out"
     def __init__(self, batch, device, seconds):
         self.batch,self.device,self.seconds,self.row,self.steps = batch,device,seconds,{},None
+        self.dataset = SimpleNamespace(size=batch[0].shape[-1]) # a learner asks for it
     def __len__(self): return 10**6 # callbacks ask; nobody knows
     def to(self, device): return self
     def __iter__(self):
@@ -139,7 +144,10 @@ class Row:
     def name(self): return ' '.join(f'{k}={v}' if k!='what' else v for k,v in self.what.items())
     def run(self):
         try: yield from self.f(*self.args, **self.what)
-        except (torch.OutOfMemoryError, InpaintError) as e: problem = str(e).splitlines()[0]
+        except torch.OutOfMemoryError as e: problem = str(e).splitlines()[0]
+        except InpaintError as e: # what a Learner makes of it; anything else is a fault of this script
+            if 'not enough memory' not in str(e): raise
+            problem = str(e)
         else: return
         yield dict(**self.what, skipped=problem)
 
@@ -149,13 +157,13 @@ def training(device, seconds, limit, what, nf, bs, precision):
     The memory floor counts ten times the parameters in float32 (read in both passes, the gradient written and read, six
     times in Adam), and writing and reading what is saved for the backward pass; it leaves out everything else. The
     arithmetic floor is the time of as many operations in a matrix product (bfloat16 on a GPU, always)."""
-    from fastai.data.core import DataLoaders
+    from lbp_inpaint.training.data import InpaintDataLoaders
     from lbp_inpaint.training.phases import inpaint_learner
     from lbp_inpaint.training.recording import RecordedBatch
     from lbp_inpaint.training.steps import FiniteSteps, TurnPrecision
     batch = random_batch(bs, device)
     none = Batches(batch, device, 0); none.all_steps = lambda: iter(())
-    dls = DataLoaders(none, none, device=torch.device(device))
+    dls = InpaintDataLoaders(none, none, device=torch.device(device))
     learn = inpaint_learner(dls, nf=nf, lambda_p=0, lambda_s=0, cbs=[TurnPrecision(precision), FiniteSteps(), RecordedBatch(2)]) # as `train` does
     for phase in (1,2):
         learn.enter_phase(phase)
@@ -166,6 +174,46 @@ def training(device, seconds, limit, what, nf, bs, precision):
         n = sum(p.numel() for turn in learn.turns for name in turn.players for p in learn.model[name].parameters())
         floors(loader.row, limit, 10*4*n + 2*loader.row['saved'])
         yield dict(what=f'phase {phase}', nf=nf, bs=bs, precision=precision, **loader.row)
+
+def one_hot_attention(feat, mask, top_t=2):
+    "`spatial_attention` as a product of matrices, each match a row of zeros with a 1 in it"
+    unit,missing,cells = torch.nn.functional.normalize(feat.flatten(2), dim=1),mask.flatten(2).bool(),feat.flatten(2).transpose(1,2)
+    found = [(unit.transpose(1,2)@unit).masked_fill(~group, -torch.inf).topk(top_t, -1) for group in (missing,~missing)]
+    weight,index = torch.cat([o.values for o in found], -1).exp(),torch.cat([o.indices for o in found], -1)
+    picked = torch.nn.functional.one_hot(index, cells.shape[1]).to(feat.dtype)@cells[:,None]       # (B,N,2T,C)
+    new = (weight[...,None]*picked).sum(2)/weight.sum(-1, keepdim=True)
+    return torch.where(missing.transpose(1,2), new, cells).transpose(1,2).reshape(feat.shape)
+
+class OneHotAttention(torch.nn.Module):
+    def forward(self, feat, mask): return one_hot_attention(feat, cell_mask(mask, feat.shape[2:]))
+
+def lbp_by_loop(image):
+    "The map of a picture, pixel by pixel"
+    from test_lbp import codes_by_loop
+    return torch.tensor([codes_by_loop(o[0].tolist(), 'gt', 'zero') for o in to_grey(image)])[:,None].float()/127.5-1
+
+def plain_loop(device, seconds, limit, what, nf, bs, precision):
+    """Phase 2 as the authors' published code computes it, in a loop written out: LBP codes pixel by pixel, the attention by
+    one-hot matrices, the truth's pass with its gradient, the discriminator asked twice, an Adam for each side."""
+    from lbp_inpaint.nets.discriminator import PatchDiscriminator
+    from lbp_inpaint.nets.generator import InpaintNet
+    net,d = InpaintNet(nf).to(device),PatchDiscriminator(3, nf).to(device)
+    net.g2.unet.attention,f = OneHotAttention(),torch.nn.functional
+    adams = [torch.optim.Adam(o.parameters(), lr=2e-4, betas=(.5,.999)) for o in (d,net)]
+    loader = Batches(random_batch(bs, device), device, seconds)
+    def step(loss, adam): adam.zero_grad(); loss.backward(); adam.step()
+    try:
+        for image,mask,truth in loader:
+            true_lbp = lbp_by_loop(truth).to(device)
+            hole = f.max_pool2d(mask, 3, 1, 1)
+            lbp = net.g1(torch.where(hole.bool(), 1., true_lbp), hole)
+            fill,feats = net.g2(image, lbp, mask, features=True)
+            step(f.softplus(-d(truth)).mean()+f.softplus(d(fill.detach())).mean(), adams[0])
+            aims = net.g2(truth, true_lbp, mask, features=True)[1]
+            levels = sum(f.mse_loss(*o) for o in zip(feats, aims))
+            step(.01*levels+10*f.mse_loss(fill, truth)-.2*f.softplus(d(fill)).mean(), adams[1])
+    finally: loader.close()
+    yield dict(what=what, nf=nf, bs=bs, precision=precision, **loader.row)
 
 def filling(device, seconds, limit, what, nf, bs, precision):
     "Both generators, without gradients; the memory floor is reading the parameters once"
@@ -222,7 +270,7 @@ def top_two(device, seconds_, limit, what, bs, n=1024):
 
 # the table
 
-COLUMNS = dict(what='28', nf='4', bs='4', precision='6', rate='10.1f', ms='10.2f', peak='9.0f', kernels='8',
+COLUMNS = dict(what='28', nf='4', bs='4', precision='6', rate='10.2f', ms='10.2f', peak='9.0f', kernels='8',
     scalars='8', nonzero='8', waits='6', arithmetic='10.2f', memory='8.2f', reached='9.1f')
 TITLES = dict(precision='type', rate='pict./s', ms='ms a step', peak='peak MB', arithmetic='arithm. ms',
     memory='mem. ms', reached='reached %')
@@ -241,6 +289,7 @@ def jobs(device, seconds, limit):
     def row(f, what, s=seconds, **kwargs): return Row(f, device, s, limit, what=what, **kwargs)
     if not is_cuda(device):
         return [*(row(training, 'step', nf=nf, bs=bs, precision='fp32') for nf,bs in ((16,1),(64,1),(16,16))),
+            row(plain_loop, 'phase 2, a plain loop', nf=64, bs=1, precision='fp32'),
             *(row(filling, 'fill', nf=nf, bs=1, precision='fp32') for nf in (16,64)),
             row(loading, 'loader', bs=16), row(top_two, 'top 2', bs=1)]
     first = [(64,16,'bf16'),(64,1,'bf16'),(24,64,'bf16'),(16,64,'bf16')]
@@ -267,6 +316,201 @@ def train(device, out=None, seconds=2., budget=120.):
     about['took'] = time.perf_counter()-began
     if about['left_out']: print(f'Left out after {budget:g} s: {"; ".join(about["left_out"])}')
     print(f'{about["took"]:.0f} s')
+    if out: Path(out).write_text(json.dumps(about, indent=1)+'\n')
+
+# filling: everything as a ratio, taken in one process by processor time
+
+def cpu_ms(ways, n=5):
+    "The least milliseconds of processor time of each of `ways`, taken by turns after one round to warm up"
+    for f in ways.values(): f()
+    res = {k:[] for k in ways}
+    for _ in range(n):
+        for k,f in ways.items():
+            start = time.process_time(); f(); res[k].append(1000*(time.process_time()-start))
+    return {k:min(v) for k,v in res.items()}
+
+def photograph(size=256): return np.ascontiguousarray(data.astronaut()[:size,:size])
+
+def case(kind):
+    "A photograph of 256 pixels and a hole, as arrays and as tensors"
+    from lbp_inpaint.core import from_uint8
+    from lbp_inpaint.masks import center_mask, irregular_mask
+    levels = photograph()
+    mask = center_mask() if kind=='centre' else irregular_mask(256, (.2,.3), torch.Generator().manual_seed(0))
+    return levels,mask[0].numpy()>0,from_uint8(torch.from_numpy(levels).permute(2,0,1)[None]),mask[None]
+
+def folded(net):
+    "A copy of the network whose doubling convolutions keep their kernels, instead of making them in each pass"
+    from copy import deepcopy
+    from torch import nn
+    net = deepcopy(net)
+    for parent in list(net.modules()):
+        for name,o in list(parent.named_children()):
+            if type(o).__name__!='ResizeConv': continue
+            plain = nn.ConvTranspose2d(*o.weight.shape[:2], 4, 2, 1)
+            plain.weight.data,plain.bias.data = (o.weight.flatten(2)@o.even).view_as(o.weight),o.bias
+            setattr(parent, name, plain)
+    return net
+
+def as_onnx(net):
+    "(picture, mask) -> answers of ONNX Runtime, on as many threads as torch has; None where it is not installed"
+    try: import onnx, onnxruntime, onnxscript
+    except ImportError: return None
+    from lbp_inpaint.filling.export import record_graph, to_onnx
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(to_onnx(record_graph(net), 256), options, providers=['CPUExecutionProvider'])
+    return lambda x,m: [torch.from_numpy(o) for o in session.run(None, dict(image=x.numpy(), mask=m.numpy()))]
+
+def network_ways(inp, compiled):
+    "Ways to run the networks: (picture, mask) -> (map, fill)"
+    from copy import deepcopy
+    net = inp.net
+    last,kept = deepcopy(net).to(memory_format=torch.channels_last),folded(net)
+    def bf16(x, m):
+        with torch.autocast('cpu', torch.bfloat16): return net(x, m)
+    ways = {'as they are':net, 'channels last':lambda x,m: last(x.to(memory_format=torch.channels_last), m), 'kernels kept':kept, 'bfloat16':bf16}
+    if run := as_onnx(net): ways['ONNX Runtime'] = run
+    if compiled: ways['torch.compile'] = torch.compile(net)
+    return ways
+
+def networks(inp, compiled):
+    "Rows: each way to run the networks on one picture, and how far its fill is from theirs"
+    _,_,x,m = case('strokes')
+    ways,began = network_ways(inp, compiled),time.process_time()
+    with torch.no_grad():
+        fills = {k:f(x, m)[1] for k,f in ways.items()}
+        times = cpu_ms({k:lambda f=f: f(x, m) for k,f in ways.items()})
+        several = cpu_ms({n:lambda n=n: inp.net(x.expand(n,-1,-1,-1), m.expand(n,-1,-1,-1)) for n in (4,16)}, 2)
+    first = times['as they are']
+    for k,v in times.items():
+        off = (fills[k]-fills['as they are']).abs()
+        yield dict(what=f'networks, {k}', ms=v, ratio=v/first, note=f'differs by {off.max():.1g} at most, {off.mean():.1g} on average')
+    for n,v in several.items(): yield dict(what=f'networks, {n} pictures at once', ms=v/n, ratio=v/n/first, note='each')
+
+def rates(inp):
+    "Rows: passes a second of the shipped width and of width 16, by the clock"
+    from lbp_inpaint.nets.build import build_net
+    _,_,x,m = case('strokes')
+    for nf in (inp.net.config['nf'],16):
+        net = build_net(**{**inp.net.config, 'nf':nf}).eval()
+        with torch.no_grad(): took = seconds(lambda: net(x, m), 5)
+        yield dict(what=f'passes a second, width {nf}', rate=1/took, wanted='50', note=f'{torch.get_num_threads()} threads, by the clock')
+
+def whole(inp):
+    "Rows: a whole fill beside its networks, plain and with detail"
+    sharp = Inpainter(inp.net, inp.device, detail=True)
+    for kind,wanted in (('centre','2'),('strokes','3')):
+        levels,hole,x,m = case(kind)
+        with torch.no_grad(): t = cpu_ms(dict(net=lambda: inp.net(x, m), fill=lambda: inp(levels, hole), detail=lambda: sharp(levels, hole)))
+        yield dict(what=f'whole fill, {kind}', ms=t['fill'], ratio=t['fill']/t['net'], wanted=wanted, note='of its networks')
+        yield dict(what=f'with detail, {kind}', ms=t['detail'], ratio=t['detail']/t['fill'], note='of the plain fill')
+
+def most_memory(f):
+    "Bytes that `f` allocates beyond what there was, at the most"
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen: f()
+    now = most = 0
+    for e in sorted((o for o in seen.profiler.kineto_results.events() if o.name()=='[memory]'), key=lambda o: o.start_ns()):
+        now += e.nbytes(); most = max(most, now)
+    return most
+
+def attention_rows():
+    "Rows: both passes at 32x32 cells, and the memory of one at 128x128 beside its output"
+    feat,mask = torch.randn(1,512,32,32, requires_grad=True),torch.zeros(1,1,32,32)
+    mask[...,8:24,8:24] = 1
+    t = cpu_ms(dict(both=lambda: spatial_attention(feat, mask).sum().backward()))
+    yield dict(what='attention, 32x32x512, both passes', ms=t['both'], wanted='25 ms')
+    feat,mask = torch.randn(1,64,128,128),torch.zeros(1,1,128,128)
+    mask[...,32:96,32:96] = 1
+    with torch.no_grad(): most = most_memory(lambda: spatial_attention(feat, mask))-feat.nbytes
+    yield dict(what='attention, 128x128x64', rate=most/2**20, wanted='80', note='MiB beside its output')
+
+def starts():
+    "Rows: processes, beside one that imports torch alone"
+    import resource, subprocess, sys
+    def cpu(*args):
+        def used(): r = resource.getrusage(resource.RUSAGE_CHILDREN); return r.ru_utime+r.ru_stime
+        res = []
+        for _ in range(2):
+            start = used(); subprocess.run([sys.executable, *args], check=True, capture_output=True, cwd=tmp); res.append(used()-start)
+        return 1000*min(res)
+    with tempfile.TemporaryDirectory() as tmp:
+        levels,hole,*_ = case('centre')
+        Image.fromarray(levels).save(f'{tmp}/p.png'); Image.fromarray(hole).save(f'{tmp}/m.png')
+        torch_alone = cpu('-c', 'import torch')
+        fill = 'fill p.png m.png -o out.png --overwrite --device cpu'.split()
+        for what,wanted,args in (('--help','.2',['--help']),('first fill','2.2',fill)):
+            t = cpu('-m', 'lbp_inpaint', *args)
+            yield dict(what=f'start, {what}', ms=t, ratio=t/torch_alone, wanted=wanted, note='of `import torch`')
+
+def dust(shape, n, largest=5., seed=0):
+    "Discs of a radius of 1 to `largest` pixels, bool `(H,W)`"
+    rng,hole = np.random.default_rng(seed),np.zeros(shape, bool)
+    y,x = np.mgrid[-8:9,-8:9]
+    for top,left,r in zip(rng.integers(8, shape[0]-8, n), rng.integers(8, shape[1]-8, n), rng.uniform(1, largest, n)):
+        hole[top-8:top+9,left-8:left+9] |= (x*x+y*y<=r*r)[:shape[0]-top+8,:shape[1]-left+8]
+    return hole
+
+def filled_ways(inp, levels, hole):
+    "Ways to fill specks: on tiles, as it is done, and each in a window of 256 pixels"
+    from lbp_inpaint.filling import painting
+    def alone():
+        kept,painting.with_tiles = painting.with_tiles,lambda hole, windows, groups, size: (windows,groups)
+        try: return inp.paint(levels, hole)
+        finally: painting.with_tiles = kept
+    return dict(tiles=lambda: inp.paint(levels, hole), windows=alone)
+
+def dusty(inp):
+    "Rows: 2,000 specks on 24 megapixels, measured on an eighth of that"
+    hole = dust((2000,1500), 250)
+    t = cpu_ms(filled_ways(inp, np.tile(data.astronaut(), (4,3,1))[:2000,:1500], hole), 1)
+    yield dict(what='250 specks on 3 megapixels', ms=t['tiles'], ratio=t['tiles']/t['windows'], wanted='.2', note='of windows of 256 pixels')
+
+def specks(folder, n=20, holes=8):
+    "PSNR of specks on photographs of a folder, five on each, filled on tiles and in windows of 256 pixels"
+    from skimage.util import montage
+    from lbp_inpaint.image_files import read_image
+    inp,files = Inpainter.from_pretrained(device='cpu'),sorted(Path(folder).glob('*.jpg'))
+    levels = montage([np.array(read_image(o))[:256,:256] for o in files[::max(1, len(files)//n)][:n]],
+        grid_shape=(-(-n//5),5), channel_axis=3)
+    scores,took = {},{}
+    for seed in range(holes):
+        hole = dust(levels.shape[:2], 5*n, seed=seed)
+        for name,f in filled_ways(inp, levels, hole).items():
+            start,out = time.process_time(),levels.astype(float)
+            out[hole] = (255*f()[0]).round()
+            took[name] = took.get(name, 0)+time.process_time()-start
+            apart,corners = np.square(out-levels).mean(2),product(range(0, len(hole), 256), range(0, hole.shape[1], 256))
+            squares = [np.s_[y:y+256,x:x+256] for y,x in corners]
+            scores.setdefault(name, []).extend(10*np.log10(255**2/apart[o][hole[o]].mean()) for o in squares if hole[o].any())
+    for k,v in scores.items(): print(f'{k}: PSNR of the specks {np.mean(v):.2f}, {took[k]:.1f} s of processor time')
+
+def folders_row(n=16):
+    "Rows: a folder of pictures of 256 pixels in a warm process, side by side"
+    from lbp_inpaint.filling.folders import fill
+    with tempfile.TemporaryDirectory() as tmp:
+        for d in ('in','masks'): (Path(tmp)/d).mkdir()
+        for i,o in enumerate(pictures(Path(tmp)/'in', n)):
+            Image.fromarray(case(('centre','strokes')[i%2])[1]).save(Path(tmp)/'masks'/f'{o.stem}.png')
+        cpu,clock = time.process_time(),time.perf_counter()
+        fill(f'{tmp}/in', f'{tmp}/masks', f'{tmp}/out', device='cpu')
+        cpu,clock = time.process_time()-cpu,time.perf_counter()-clock
+    yield dict(what='a folder, a picture', ms=1000*cpu/n, rate=n/clock, wanted='20', note='pictures a second by the clock')
+
+def fills(out=None, compile=False):
+    "Print the table of filling, and write it to `out`"
+    inp,began = Inpainter.from_pretrained(device='cpu'),time.process_time()
+    about = dict(device=device_name('cpu'), torch=torch.__version__, threads=torch.get_num_threads(), width=inp.net.config['nf'], rows=[])
+    flags = (Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').exists() else '').split()
+    about['bf16'] = 'in hardware' if 'avx512_bf16' in flags or 'amx_bf16' in flags else 'imitated, as far as /proc/cpuinfo tells'
+    print('{device}, torch {torch}, threads: {threads}; shipped weights of width {width}; bfloat16 {bf16}; ms of processor time'.format(**about))
+    print(f'{"what":36} {"ms":>8} {"ratio":>6} {"number":>7} wanted')
+    for row in chain(networks(inp, compile), rates(inp), whole(inp), attention_rows(), starts(), dusty(inp), folders_row()):
+        about['rows'].append(row)
+        number = [format(row[k], f) if k in row else '-' for k,f in dict(ms='.1f', ratio='.2f', rate='.1f').items()]
+        print(f'{row["what"]:36} {number[0]:>8} {number[1]:>6} {number[2]:>7} {row.get("wanted",""):6} {row.get("note","")}', flush=True)
+    about['took'] = time.process_time()-began
+    print(f'{about["took"]:.0f} s of processor time')
     if out: Path(out).write_text(json.dumps(about, indent=1)+'\n')
 
 # batches played and recorded, on photographs, as the recipe `sharp` trains
@@ -305,6 +549,74 @@ def recorded(folder, vgg, device, nf=24, bs=32, judge_nf=64, steps=45):
         with profile(activities=[ProfilerActivity.CUDA]) as seen: learn.recorded_batch.graph.replay(); sync(device)
         for kind,(ms,n) in sorted(kinds(seen.key_averages()).items(), key=lambda o: -o[1][0]): print(f'  {kind}: {ms:.2f} ms, {n} kernels')
 
+# the systems of Tables I and II, trained alike
+
+def timed_steps(game, batch, steps, device):
+    "((wall, processor) seconds a step, GFLOP of a picture's training), the phases weighed by the pictures that each sees"
+    from lbp_inpaint.evidence.compare import PHASE_SHARES, gflop_of, play_once
+    wall = cpu = gflop = 0.
+    one = [o[:1] for o in batch]
+    for phase,share in zip(game.phases, PHASE_SHARES[game.phases]):
+        gflop += share*gflop_of(lambda: play_once(game, phase, one)) # warms up, too
+        sync(device)
+        start,began = time.perf_counter(),time.process_time()
+        for _ in range(steps): play_once(game, phase, batch)
+        sync(device)
+        wall,cpu = wall+share*(time.perf_counter()-start)/steps,cpu+share*(time.process_time()-began)/steps
+    return (wall,cpu),gflop
+
+def systems(device, fraction=1/4, bs=1, steps=2):
+    "A row for each system, by its own losses without VGG and by one plain loss, as `compare` trains them"
+    from lbp_inpaint.evidence.compare import PlainObjectives, width_of
+    from lbp_inpaint.nets.build import SYSTEMS, build_net
+    from lbp_inpaint.settings import LearnerSettings
+    from lbp_inpaint.training.phases import objectives_for
+    data = SimpleNamespace(train_ds=SimpleNamespace(size=256), device=torch.device(device))
+    print(f'{device_name(device)}, torch {torch.__version__}, CPU threads: {torch.get_num_threads()}; '
+        f'{fraction:g} of the official widths, batches of {bs}, forward and backward of all turns')
+    print(f'{"system":8}{"losses":8}{"width":>6}{"steps/s":>10}{"CPU s a step":>14}{"step GFLOP":>12}{"GFLOP/s":>9}')
+    for system in SYSTEMS:
+        blind = dict(lambda_p=0., lambda_s=0.) if LearnerSettings(system=system).needs_vgg else {}
+        for losses in ('own','plain'):
+            nf = width_of(system, fraction)
+            net = build_net(system, nf=nf).to(device).train()
+            game = PlainObjectives(net) if losses=='plain' else objectives_for(net, LearnerSettings(system=system, **blind), data)
+            for o in game.networks.values(): o.to(device)
+            (wall,cpu),gflop = timed_steps(game, random_batch(bs, device), steps, device)
+            print(f'{system:8}{losses:8}{nf:6}{1/wall:10.2f}{cpu:14.3f}{gflop*bs:12.2f}{gflop*bs/wall:9.1f}', flush=True)
+
+# what torch.compile would gain
+
+def compiled(device, nf=16, bs=4, backend='inductor', steps=4):
+    "Steps of both phases with the networks as they are and compiled, in processor time (on a GPU by the clock), and graph breaks"
+    import torch._dynamo.utils as dynamo
+    from lbp_inpaint.training.data import InpaintDataLoaders
+    from lbp_inpaint.training.phases import inpaint_learner
+    from lbp_inpaint.training.steps import FiniteSteps
+    clock = time.perf_counter if is_cuda(device) else time.process_time
+    def learner():
+        none = Batches(random_batch(bs, device), device, 0); none.all_steps = lambda: iter(())
+        torch.manual_seed(0)
+        return inpaint_learner(InpaintDataLoaders(none, none, device=torch.device(device)), nf=nf, lambda_p=0, lambda_s=0, cbs=FiniteSteps())
+    def took(learn, n):
+        res,batch = [],random_batch(bs, device)
+        def batches():
+            for _ in range(n):
+                sync(device); start = clock()
+                yield batch
+                sync(device); res.append(clock()-start)
+        learn.dls.loaders[0] = type('Loader', (), dict(__iter__=lambda o: batches(), __len__=lambda o: n, to=lambda o, d: o))()
+        with learn.no_bar(), learn.no_logging(): learn.fit(1)
+        return res
+    plain,fast = learner(),learner()
+    for o in fast.model.children(): o.compile(backend=backend)
+    for phase in (1,2):
+        for o in (plain,fast): o.enter_phase(phase)
+        before,first,*after = took(plain, steps),*took(fast, steps)
+        after,again = min(after),took(plain, steps)
+        print(f'phase {phase}, nf {nf}, batches of {bs}, {backend}: {1000*min(*before[1:], *again):.0f} ms, compiled {1000*after:.0f} ms after {first:.0f} s; '
+            f'graph breaks: {dict(dynamo.counters["graph_break"]) or "none"}', flush=True)
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -315,7 +627,17 @@ if __name__=='__main__':
     p = sub.add_parser('recorded')
     p.add_argument('folder'); p.add_argument('--vgg', required=True); p.add_argument('--device', default=find_device())
     for k,v in dict(nf=24, bs=32, judge_nf=64, steps=45).items(): p.add_argument(f'--{k.replace("_", "-")}', type=int, default=v)
+    p = sub.add_parser('systems')
+    p.add_argument('--device', default=find_device()); p.add_argument('--fraction', type=float, default=1/4)
+    for k,v in dict(bs=1, steps=2).items(): p.add_argument(f'--{k}', type=int, default=v)
+    p = sub.add_parser('fill')
+    p.add_argument('--out'); p.add_argument('--compile', action='store_true', help='torch.compile, too; it needs a C++ compiler and minutes')
+    p = sub.add_parser('specks')
+    p.add_argument('folder'); p.add_argument('--n', type=int, default=20)
+    p = sub.add_parser('compiled')
+    p.add_argument('--device', default=find_device()); p.add_argument('--backend', default='inductor')
+    for k,v in dict(nf=16, bs=4, steps=4).items(): p.add_argument(f'--{k}', type=int, default=v)
     args = vars(parser.parse_args())
-    command = dict(train=train, recorded=recorded).get(args.pop('command'))
+    command = dict(train=train, recorded=recorded, compiled=compiled, systems=systems, fill=fills, specks=specks).get(args.pop('command'))
     if command: command(**args)
-    else: lbp(); attention(); fill()
+    else: lbp(); attention()

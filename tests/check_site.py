@@ -1,6 +1,6 @@
 """Check what Quarto built: python tests/check_site.py _docs. Prints what is wrong and ends with 1, or says how much was looked at.
 
-Links and anchors lead somewhere, images are described, every public name has its entry, every page stands in the sidebar; nothing
+Links and anchors lead somewhere, images are described, every public name has its entry, every page stands in the sidebar, llms.txt is there; nothing
 shows a name of `__main__`, a frame of a progress bar or a directive that was to be obeyed."""
 import re, sys
 from html.parser import HTMLParser
@@ -82,6 +82,7 @@ def check(site, entries=(), site_url=''):
     site = Path(site)
     pages = {p.relative_to(site).as_posix():Html(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html')) if 'site_libs' not in p.parts}
     if 'index.html' not in pages: return [f'{site}: there is no index.html']
+    if not (site/'llms.txt').is_file(): return [f'{site}: there is no llms.txt']
     missing = [f'{page}: no entry {anchor}' for page,anchor in entries if page not in pages or anchor not in pages[page].ids]
     return [*broken_links(site, pages, site_url), *blemishes(pages), *strangers(pages, site_url), *missing]
 

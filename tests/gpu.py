@@ -143,8 +143,9 @@ def deterministic():
 def resume(folder, tmp, device, small, within=1e-3):
     "Two epochs of the second phase at once, or one and then another"
     with deterministic():
-        for n in (1,2): trained(folder, tmp/'parts', device, n_lbp=1, n_joint=n, passes=6)
-        trained(folder, tmp/'whole', device, n_lbp=1, n_joint=2, passes=6) # long enough for a recorded batch on a GPU
+        def go(run, n): trained(folder, tmp/run, device, n_lbp=1, n_joint=n, passes=6, spectral_judges=True, judge_nf=8) # which lie channels last
+        for n in (1,2): go('parts', n)
+        go('whole', 2) # long enough for a recorded batch on a GPU
     a,b = (load_file(tmp/o/'model.safetensors') for o in ('parts','whole'))
     off = {k:(a[k]-b[k]).abs().max().item() for k in b}
     worst,epochs = max(off, key=off.get),[(o['phase'],o['epoch']) for o in read_log(tmp/'parts')]

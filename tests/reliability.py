@@ -398,7 +398,7 @@ def ddp(tmp, n, rng):
         return diff<1e-5, f'difference {diff:.1e}'
     def fault(i, job, words):
         began = time.time()
-        code = ended(torchrun((job, odd, tmp/f'run{i}', 'n_lbp', 50), tmp/f'{i}.txt'), 100)
+        code = ended(torchrun((job, odd, tmp/f'run{i}', 'n_lbp', 50), tmp/f'{i}.txt'), 240)
         return code not in (0,'hang') and all(w in text(i) for w in words) and 'lbp_inpaint/' not in text(i), f'exit {code} after {time.time()-began:.0f} s'
     def one_sided():
         folder = pictures(tmp/'onesided', 40)

@@ -6,6 +6,7 @@ from posixpath import normpath
 from types import FunctionType
 from urllib.parse import unquote
 import pytest, torch, yaml
+import lbp_inpaint
 from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
@@ -243,6 +244,25 @@ def test_sidebar():
     assert not set(listed)-there, f'nbs/sidebar.yml names pages that are not there: {sorted(set(listed)-there)}'
     assert len(listed)==len(set(listed)), f'nbs/sidebar.yml names these twice: {sorted(o for o in set(listed) if listed.count(o)>1)}'
 
+def test_every_module_says_what_is_in_it():
+    "`help(module)` names what people look for there; llms.txt and the package's docstring list it."
+    listing = (ROOT/'nbs/llms.txt').read_text(encoding='utf-8')
+    for module in (o.module for o in symbols().values() if not o.name):
+        imported,summary = import_module(module),f'`{module}`: '
+        first,overview,*_ = imported.__doc__.split('\n\n')
+        assert '\n' not in first and summary+first in lbp_inpaint.__doc__ and f'- [{module}](' in listing and f'): {first}\n' in listing, module
+        named = [o for o in re.findall(r'`([\w.]+)(?:\([^`]*\))?`', overview) if '.' not in o or o[0].isupper()]
+        gone = [o for o in named if not hasattr(imported, o.partition('.')[0]) and o not in ('net','inp')]
+        assert named and not gone, f'the overview of {module} names {gone}'
+
+def test_the_list_for_machines_is_on_the_site(site): assert (site/'llms.txt').is_file()
+
+def test_the_command_says_what_it_is_in_one_line(capsys):
+    from lbp_inpaint.cli import main
+    with pytest.raises(SystemExit): main(['--help'])
+    said = capsys.readouterr().out
+    assert lbp_inpaint.__doc__.split('\n')[0] in said and 'Modules' not in said
+
 def test_site_settings():
     config = yaml.safe_load((ROOT/'_quarto.yml').read_text(encoding='utf-8'))
     web,html = config['website'],config['format']['html']
@@ -253,7 +273,7 @@ def _page(body, sidebar='<a href="index.html">Home</a><a href="./core.html">Core
     return f'<html><head><title>{title}</title></head><body><nav id="quarto-sidebar">{sidebar}</nav><main>{body}</main></body></html>'
 
 GOOD = {'index.html':_page('<a href="core.html#lbp">LBP</a><a href="https://x.org/docs/core.html">again</a><a href="https://elsewhere.org">out</a><img src="a.png" alt="A cat">'),
-    'core.html':_page('<h3 id="lbp">lbp</h3><pre class="sourceCode"><code>if __name__=="__main__": main()</code></pre><a href="#lbp">up</a>'), 'a.png':''}
+    'core.html':_page('<h3 id="lbp">lbp</h3><pre class="sourceCode"><code>if __name__=="__main__": main()</code></pre><a href="#lbp">up</a>'), 'a.png':'', 'llms.txt':''}
 
 @pytest.mark.parametrize('changes,said', [({}, None), ({'index.html':_page('<a href="cor.html">x</a>')}, 'leads nowhere'), ({'index.html':_page('<a href="core.html#lpb">x</a>')}, 'no such place'),
     ({'index.html':_page('<img src="a.png">')}, 'not described'), ({'index.html':_page('__main__.Inpainter')}, '__main__'), ({'index.html':_page('<progress value="3"></progress>')}, 'progress'),
@@ -264,6 +284,10 @@ def test_what_quarto_built_is_checked(tmp_path, changes, said):
     for name,text in {**GOOD, **changes}.items(): (tmp_path/name).write_text(text, encoding='utf-8')
     wrong = check(tmp_path, [('core.html','lbp')], 'https://x.org/docs')
     assert any(said in o for o in wrong) if said else not wrong, wrong
+
+def test_a_site_without_llms_txt(tmp_path):
+    (tmp_path/'index.html').write_text(GOOD['index.html'], encoding='utf-8')
+    assert check(tmp_path)==[f'{tmp_path}: there is no llms.txt']
 
 # ---- What is stored
 

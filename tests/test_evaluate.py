@@ -1,5 +1,5 @@
 "Evaluation: right numbers, the same for any batch, worker or interruption; mistakes in one sentence; complete cards."
-import json, signal, subprocess, sys, time
+import io, json, signal, subprocess, sys, time
 from importlib import util
 from pathlib import Path
 import cv2, numpy as np, pandas as pd, pytest, torch
@@ -266,6 +266,17 @@ def test_killed_and_given_again_it_computes_the_rest_only(pictures, tmp_path):
     assert record.read_text().splitlines()[:len(before)-1]==before[:-1]
     assert numbers(tmp_path/'out')==numbers(tmp_path/'whole') and len(rows(tmp_path/'out'))==6*2*5
     assert (tmp_path/'out'/'table.csv').read_bytes()==(tmp_path/'whole'/'table.csv').read_bytes() and (tmp_path/'out'/'sheet.png').read_bytes()==(tmp_path/'whole'/'sheet.png').read_bytes()
+
+class Screen(io.StringIO):
+    def isatty(self): return True
+
+def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(pictures, tmp_path, monkeypatch, capsys):
+    small(pictures, tmp_path/'piped')
+    said = capsys.readouterr()
+    assert not said.err and said.out.splitlines()[1].startswith('| hole |') and '\r' not in said.out
+    monkeypatch.setattr(sys, 'stderr', screen := Screen())
+    for _ in range(2): small(pictures, tmp_path/'watched') # the second time there is nothing to do
+    assert '/24' in screen.getvalue() and capsys.readouterr().out.count(said.out)==2
 
 def test_a_finished_evaluation_is_not_computed_again_and_can_grow(pictures, tmp_path):
     first = small(pictures, tmp_path/'out')

@@ -4,8 +4,9 @@ import numpy as np, pytest, torch
 from fastai.basics import Callback, set_seed
 from PIL import Image
 from safetensors.torch import load_file
+from lbp_inpaint.cli import main
 from lbp_inpaint.errors import InpaintError, UsageError, WeightsError
-from lbp_inpaint.evidence.compare import compare
+from lbp_inpaint.evidence.compare import compare, gflop_of, play_once, width_of
 from lbp_inpaint.evidence.evaluate import evaluate
 from lbp_inpaint.filling.folders import fill
 from lbp_inpaint.filling.inpainter import Inpainter
@@ -13,9 +14,12 @@ from lbp_inpaint.masks import center_mask
 from lbp_inpaint.nets.build import MAP_NAMES, SYSTEMS, build_net, system_of
 from lbp_inpaint.nets.weights import load_net, read_about, save_net
 from lbp_inpaint.training.command import train
+from lbp_inpaint.training.contextual import GradientPenalty, global_critic
 from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.training.edge_connect import EdgeConnectObjectives
 from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.training.runs import Checkpoints
+from lbp_inpaint.training.shift_net import ShiftNetObjectives
 from lbp_inpaint.training.steps import EMA, FiniteSteps, TurnPrecision
 
 WIDTH = dict(lbp=2, ca=2, sh=2, gc=4, ec=2)
@@ -111,6 +115,57 @@ def test_one_step_in_lower_precision_moves_who_plays(system, dls):
         assert moved==players and not learn.finite_steps.skipped
         assert all(v.isfinite().all() for v in learn.model.parameters())
 
+# what a step costs, by hand: backward is twice forward, but nobody asks for the slope of what a network is shown
+
+def conv_gflop(side, kernel, ni, nf): return 2*kernel**2*ni*nf*side**2/1e9
+
+def shown(device):
+    truth,mask = torch.rand(1,3,256,256, device=device)*2-1,center_mask()[None].to(device)
+    return torch.where(mask>0, 1., truth),mask,truth
+
+def test_a_step_of_shift_net_costs_what_its_passes_cost():
+    "At official width: the aim is three layers of the encoder, and the choice of sources has no slope"
+    with torch.device('meta'):
+        o = ShiftNetObjectives(build_net('sh', nf=64))
+        batch = shown('meta')
+        got = gflop_of(lambda: play_once(o, 2, batch))
+        with torch.no_grad(): g,d = gflop_of(lambda: o.net(*batch[:2])),gflop_of(lambda: o.networks['d'](batch[0]))
+    cosines = 2*256*1024**2/1e9
+    aim = sum(conv_gflop(side, 4, *n) for side,n in ((128,(4,64)),(64,(64,128)),(32,(128,256))))
+    painter = 3*g - 2*cosines - conv_gflop(128, 4, 4, 64)
+    judge = 2*(3*d - conv_gflop(128, 4, 3, 64))
+    assert (g,d)==(pytest.approx(13.74, abs=.01),pytest.approx(6.29, abs=.01))
+    assert got==pytest.approx(painter + aim + judge + 2*d, rel=1e-6)
+
+def test_a_step_of_edge_connect_costs_what_its_passes_cost():
+    "At a quarter of the official width; the edge generator paints once more in phase 2, for nobody to learn from"
+    o,batch = EdgeConnectObjectives(build_net('ec', nf=16)),shown('cpu')
+    (g1,g2),(d1,d2) = (6.3179,6.6167),(0.40639,0.41499)
+    first = [conv_gflop(256, 7, n, 16) for n in (3,4)]
+    judge = [2*(3*d - conv_gflop(128, 4, n, 16)) for d,n in ((d1,2),(d2,3))]
+    want = 3*g1-first[0]+judge[0]+3*d1, g1+3*g2-first[1]+judge[1]+2*d2 # features of real maps are compared, too
+    assert [gflop_of(lambda: play_once(o, n, batch)) for n in (1,2)]==[pytest.approx(v, rel=2e-3) for v in want]
+
+def test_a_slope_is_penalised_in_float32_whatever_comes_in():
+    "In half precision a sum of squared slopes would be poor, and that of a flat critic must not be NaN"
+    torch.manual_seed(0)
+    critic,(real,fake) = global_critic(32, 4),torch.rand(2,2,3,32,32)
+    mask = torch.zeros(2,1,32,32); mask[...,8:24,8:24] = 1
+    def penalty(lower=False):
+        torch.manual_seed(1)
+        with torch.autocast('cpu', torch.bfloat16, enabled=lower): loss = GradientPenalty()(critic, real, fake, mask)
+        return loss,torch.autograd.grad(loss, list(critic.parameters()), allow_unused=True) # outside, as a step does
+    (want,slopes),(got,again) = penalty(),penalty(lower=True)
+    assert got.dtype==torch.float32 and torch.equal(got, want)
+    assert all(torch.equal(a, b) for a,b in zip(slopes, again) if a is not None)
+    with torch.no_grad(): critic.layers[-1][1].weight.zero_()
+    loss,slopes = penalty()
+    assert loss.item()==pytest.approx(1, abs=1e-5) and all(o.isfinite().all() for o in slopes if o is not None)
+
+@systems
+def test_a_comparison_can_have_any_fraction_of_a_width(system):
+    for fraction in (1/16,1/8,1/4,1): build_net(system, nf=width_of(system, fraction))
+
 class StopAt(Callback):
     "Ask the run to stop at batch `at` of phase `phase`"
     order = 89
@@ -163,10 +218,34 @@ def test_a_comparison_is_of_the_same_protocol_for_all(folder, tmp_path, capsys):
     assert again['mean'].tolist()==table[table.table=='loss']['mean'].tolist()
 
 def test_what_a_comparison_refuses(folder, tmp_path):
-    for wrong,said in ((dict(systems=['lama']),'systems must be names out of lbp'), (dict(tables=['depth']),'tables must be'), (dict(budget='huge'),'tiny, small, full')):
+    for wrong,said in ((dict(systems=['lama']),'systems must be names out of lbp'), (dict(tables=['depth']),'tables must be'), (dict(budget='huge'),'tiny, short, small, full')):
         with pytest.raises(UsageError, match=said): compare(folder, tmp_path, **wrong)
     with pytest.raises(UsageError, match='lies in the folder of pictures'): compare(folder, folder/'out')
     with pytest.raises(UsageError, match='There is no setting budjet; did you mean budget'): compare(folder, tmp_path, budjet='tiny')
+
+@pytest.mark.parametrize('args,code,said', (
+    (('train','--system','lama'), 2, 'system must be one of lbp, ca, sh, gc, ec'),
+    (('train','--system','sh','--pretrained','WEIGHTS'), 2, 'are of the system gc, but system = sh came'),
+    (('train','--system','gc','--lambda-m','1'), 2, 'The system gc has no setting lambda_m'),
+    (('train','--system','ec','--smooth-hole','--lambda-p','0','--lambda-s','0'), 2, 'system ec has no'),
+    (('train','--system','gc','--nf','10'), 2, 'multiple of 4'),
+    (('train','--system','ca','--nf','3'), 2, 'multiple of 2'),
+    (('train','--system','ca','--size','264'), 2, 'multiple of 256'),
+    (('train','--system','gc','--size','260'), 2, 'multiple of 256'),
+    (('train','--system','sh','--size','264'), 2, 'multiple of 256'),
+    (('train','--system','ec','--size','258','--lambda-p','0','--lambda-s','0'), 2, 'multiple of 256'),
+    (('compare','--systems','lama'), 2, 'systems must be names out of lbp, ca, sh, gc, ec'),
+    (('compare','--tables','depth'), 2, 'tables must be names out of width, compute, loss'),
+    (('compare','--budget','huge'), 2, 'budget must be one of tiny, short, small, full'),
+    (('compare','--holes','left'), 2, 'range of percent'),
+    (('compare','--seeds','0'), 2, 'seeds must be')), ids=lambda o: ' '.join(o) if isinstance(o, tuple) else '')
+def test_mistakes_are_one_sentence_and_leave_nothing(args, code, said, folder, weights, tmp_path, capsys):
+    command,*rest = (str(weights/'gc') if o=='WEIGHTS' else o for o in args)
+    where = [str(folder)] if command=='train' else ['--data',str(folder)]
+    assert main([command, *where, '-o', str(tmp_path/'out'), '--device', 'cpu', *rest])==code
+    err = [o for o in capsys.readouterr().err.splitlines() if o.startswith('lbp-inpaint: ') and 'threads' not in o]
+    assert len(err)==1 and said in err[0] and err[0].endswith('.') and '. ' not in err[0][:-1], err
+    assert not (tmp_path/'out').exists()
 
 def test_a_map_that_is_not_there_is_missed_before_anything_is_written(photographs, tmp_path):
     save_net(build_net('sh', nf=1), tmp_path/'w')

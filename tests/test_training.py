@@ -1,9 +1,13 @@
 "Training learns, keeps what it learnt, and is the same each time."
 import csv, json, math, shutil
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 import numpy as np, pytest, torch, torch.nn.functional as F
 from PIL import Image
+from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.progress import CSVLogger
+from fastai.optimizer import OptimWrapper
 from skimage.metrics import peak_signal_noise_ratio
 from lbp_inpaint.training import sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
@@ -17,7 +21,9 @@ from lbp_inpaint.training.objectives import hole_crops
 from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.masks import center_mask
 from lbp_inpaint.metrics import l1
-from lbp_inpaint.training.steps import FiniteSteps, TurnPrecision
+from lbp_inpaint.training.steps import EMA, FiniteSteps, TurnPrecision
+from lbp_inpaint.training.turns import AdamWrapper
+from lbp_inpaint.training.watch import GameWatch
 
 def centre(size, generator): return center_mask(size)
 
@@ -226,3 +232,103 @@ def test_lower_precision_learns_nearly_the_same(precision, folder, vgg_file):
     assert all(p.dtype==torch.float32 and p.isfinite().all() for p in low.model.parameters()) and not low.finite_steps.skipped
     a,b = ({t:o.turn_losses.mean(t) for turn in o.turns for t in turn.terms} for o in (full,low))
     assert a!=b and all(b[k]==pytest.approx(a[k], rel=.15, abs=.02) for k in a), (a,b)
+
+# a step that waits for nothing
+
+GAMES = {'plain':dict(lambda_p=0., lambda_s=0.), 'paper':{}, 'psnr':dict(lambda_p=0., lambda_s=0., lambda_a=0., lambda_m=0., psnr_loss=True, lambda_lbp=10.),
+    'judges':dict(hinge=True, spectral_judges=True, judge_nf=2, lambda_lbp=.5, lambda_f=5., lambda_a1=5., vgg_size=128)}
+
+class Unread(torch.optim.Optimizer):
+    "In the place of torch's fused Adam: takes a step and looks at nothing"
+    def __init__(self, params, lr=1e-3): super().__init__(params, dict(lr=lr, fused=True))
+    @torch.no_grad()
+    def step(self):
+        for p in (p for g in self.param_groups for p in g['params'] if p.grad is not None): p -= p.grad
+
+class Steps(Callback):
+    "Three batches and no more, since the end of an epoch is told in numbers"
+    order = 99
+    def before_fit(self): self.taken = 0
+    def after_batch(self):
+        self.taken += 1
+        if self.taken==3: raise CancelFitException
+
+class Reads(Callback):
+    def __init__(self, how): self.how = how
+    def after_batch(self): self.how(self.learn)
+
+@pytest.fixture
+def without_values(monkeypatch):
+    "Tensors without values pass for those of a GPU: what asks for a value fails, where on a GPU it would wait"
+    monkeypatch.setattr(torch.Tensor, 'is_cuda', property(lambda t: t.device.type=='meta'), raising=False)
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext()) # which knows no such device
+
+def three_steps(folder, vgg_file, joint, *cbs, **game):
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, bs=2, device='cpu'), nf=2, vgg=vgg_file, opt_func=partial(OptimWrapper, opt=Unread),
+        cbs=[TurnPrecision('fp32'), FiniteSteps(clip=1.), EMA(), GameWatch(), Steps(), *cbs], **game)
+    truth,mask = torch.empty(2, 3, 256, 256, device='meta'),torch.empty(2, 1, 256, 256, device='meta')
+    learn.dls.device,learn.dls.loaders[0] = torch.device('meta'),[(truth,mask,truth)]*4
+    if learn.objectives.vgg: learn.objectives.vgg.to('meta')
+    learn.phase(joint)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    return learn
+
+@pytest.mark.parametrize('joint', (False,True), ids=('lbp','joint'))
+@pytest.mark.parametrize('game', GAMES)
+def test_a_step_asks_for_no_number(game, joint, folder, vgg_file, without_values):
+    learn = three_steps(folder, vgg_file, joint, **GAMES[game])
+    assert learn.steps.taken==3 and len(learn.finite_steps.flags)==3*len(learn.turns) and learn.ema.steps==3
+
+@pytest.mark.parametrize('how', (lambda l: float(l.loss), lambda l: l.loss.tolist(), lambda l: l.loss.cpu(), lambda l: l.xb[1].nonzero(), lambda l: bool(l.loss>0)))
+def test_and_one_that_asks_is_seen(how, folder, vgg_file, without_values):
+    with pytest.raises((RuntimeError,NotImplementedError)): three_steps(folder, vgg_file, True, Reads(how), **GAMES['plain'])
+
+@pytest.mark.parametrize('joint', (False,True), ids=('lbp','joint'))
+def test_the_profiler_finds_no_number_asked_for(joint, folder, vgg_file):
+    "But for those that are a processor's own: its fused Adam reads the step count of each parameter, its attention which cells are missing"
+    learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, bs=2, device='cpu'), nf=2, vgg=vgg_file, opt_func=partial(AdamWrapper, betas=(.5,.999), fused=True),
+        cbs=[FiniteSteps(), EMA(), Steps()], **GAMES['judges'])
+    batch,seen = learn.dls.one_batch(),[]
+    def batches():
+        yield batch
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as watched: yield batch
+        seen.extend(o.name for o in watched.events())
+        yield batch
+    class Loader(list):
+        def __iter__(self): return batches()
+    learn.dls.loaders[0] = Loader([0]*9)
+    learn.phase(joint)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    players = [p for t in learn.turns for k in t.players for p in learn.model[k].parameters()]
+    assert seen.count('aten::_local_scalar_dense')==seen.count('aten::item')==len(players)
+    assert seen.count('aten::nonzero')==2*joint # the prediction and the aim of the multi-level loss
+
+@pytest.mark.parametrize('fused', (None,True))
+def test_moments_lie_as_their_weights_after_a_resume(fused, folder):
+    "Judges that lie channels last, and a file of states that does not tell: a fused Adam would take moments of other weights"
+    dls = InpaintDataLoaders.from_folder(folder, bs=2, device='cpu')
+    def learner():
+        torch.manual_seed(0)
+        return inpaint_learner(dls, nf=2, spectral_judges=True, judge_nf=3, opt_func=partial(AdamWrapper, betas=(.5,.999), fused=fused), cbs=[FiniteSteps(), EMA()],
+            **GAMES['plain'], lambda_lbp=1.)
+    def go_on(learn, n):
+        if not learn.pending: learn.phase(True)
+        with learn.no_bar(), learn.no_logging(): learn.fit(n)
+        return learn
+    whole,half,again = go_on(learner(), 2),go_on(learner(), 1),learner()
+    tensors,plain = half.state()
+    again.load_run_state({k:v.detach().contiguous().clone() for k,v in tensors.items()}, plain)
+    laid_out = [(p,again.opt.opt.state[p]['exp_avg']) for p in again.model.parameters() if p in again.opt.opt.state]
+    assert any(not p.is_contiguous() for p,_ in laid_out) and all(p.stride()==m.stride() for p,m in laid_out)
+    assert all(p.stride()==a.stride() for p,a in zip(again.ema.weights, again.ema.average))
+    go_on(again, 2)
+    for a,b in zip(again.model.parameters(), whole.model.parameters(), strict=True): assert torch.equal(a, b)
+
+def test_the_benchmark_of_steps_takes_steps():
+    import benchmarks
+    features,mask = torch.randn(2, 16, 8, 8),torch.zeros(2, 1, 8, 8)
+    mask[...,2:5,2:5] = 1
+    assert torch.allclose(benchmarks.one_hot_attention(features, mask), benchmarks.spatial_attention(features, mask), atol=1e-6)
+    jobs = [benchmarks.Row(f, 'cpu', 0, (1e10,1e10), what='x', nf=1, bs=1, precision='fp32') for f in (benchmarks.training, benchmarks.plain_loop, benchmarks.filling)]
+    rows = [row for job in jobs for row in job.run()]
+    assert [o['what'] for o in rows]==['phase 1','phase 2','x','x'] and not any('skipped' in o for o in rows) and all(o['ms']>0 and o['flops']>0 for o in rows)

@@ -1,4 +1,6 @@
-"""A missing patch borrows from the patches most like it, among the known ones *and* among the other missing ones.
+"""A missing patch borrows from the patches most similar to it, among the known ones *and* among the other missing ones.
+
+`spatial_attention` is the layer as a function of features and mask (Eqs. 9 to 14), `SpatialAttention` the same as a module.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.attention.html.md"""
 
@@ -18,7 +20,7 @@ def best_matches(
     group:torch.Tensor, # bool `(B,1,N)` or `(B,N,N)`, who may answer
     t:int,              # How many answers are taken, fewer where there are fewer cells
 ) -> tuple: # likeness `(B,N,t)`, -inf where the group is smaller, and cell numbers `(B,N,t)`
-    "For every cell those of `group` most like it."
+    "For every cell the cells of `group` most similar to it."
     sim,t,found = sim.masked_fill(~group, -torch.inf),min(t, sim.shape[-1]),[]
     if not sim.is_cuda: return sim.topk(t, -1)
     for _ in range(t): # on a GPU a few maxima are many times faster than topk
@@ -34,7 +36,7 @@ def attention_matches(
     include_self:bool=True,  # May a missing cell match itself? Eq. 11 allows it
     asking:torch.Tensor=None, # `(n,)`, numbers of the cells that ask; all h*w without it
 ) -> tuple: # weights `(B,n,2T)` in 0..1 and cell numbers `(B,n,2T)`: T missing cells, then T known ones
-    "For each cell that asks, the cells it would be made from, with their weights, Eqs. 11-14."
+    "For each cell that asks, its most similar cells with their weights, Eqs. 11-14."
     unit,missing = F.normalize(feat.flatten(2), dim=1),mask.flatten(2).bool() # (B,C,N), (B,1,N)
     cell = torch.arange(unit.shape[2], device=feat.device)
     asking = cell if asking is None else asking
@@ -60,7 +62,7 @@ def gather_cells(
     feat:torch.Tensor,  # `(B,C,h,w)` features
     index:torch.Tensor, # `(B,N,T)`, cell numbers, row by row
 ) -> torch.Tensor: # `(B,N,T,C)`
-    "The cells of these numbers."
+    "The cells with these numbers."
     cells = feat.flatten(2).transpose(1,2)                              # (B,N,C)
     flat = index.flatten(1)[...,None].expand(-1,-1,cells.shape[-1])     # (B,N*T,C)
     return cells.gather(1, flat).unflatten(1, index.shape[1:])

@@ -1,4 +1,6 @@
-"""One place turns a plain config into a network, of whichever system.
+"""`build_net` makes the network of any variant and of any system from a plain config.
+
+`build_net` makes a network of any system from a plain config: `build_net(nf=16)` is the paper's at width 16, `build_net(system='gc')` that of gated convolution.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.build.html.md"""
 
@@ -122,21 +124,25 @@ class VariantNet(InpaintNet):
         self.g2 = ImageGenerator(unet=VariantUNet(4+n, 3, s.nf, attention, s.layer, bgr=s.variant=='release'))
         if s.resize_conv: use_resize_convs(self)
 
-    def blank(self, image, mask):
-        "`image` with `hole_value` in the hole"
-        value = self.config['hole_value']
-        return smooth_fill(image, mask) if value=='smooth' else torch.where(mask.bool(), value, image)
+# %% ../../nbs/27_nets.build.ipynb #34fda037
+@patch
+def blank(self:VariantNet, image, mask):
+    "`image` with `hole_value` in the hole"
+    value = self.config['hole_value']
+    return smooth_fill(image, mask) if value=='smooth' else torch.where(mask.bool(), value, image)
 
-    def known_lbp(self, image, mask):
-        "The LBP map (or other guidance) of the known region, its hole blanked, and that hole; see `masked_lbp`"
-        known = self.guidance.known if self.config['variant']=='paper' else release_known_lbp
-        guide,hole = known(image, mask, threshold=self.config['threshold'], border=self.config['border'])
-        value = self.config['hole_value']
-        return torch.where(hole.bool(), 1. if value=='smooth' else value, guide), hole
+@patch
+def known_lbp(self:VariantNet, image, mask):
+    "The LBP map (or other guidance) of the known region, its hole blanked, and that hole; see `masked_lbp`"
+    known = self.guidance.known if self.config['variant']=='paper' else release_known_lbp
+    guide,hole = known(image, mask, threshold=self.config['threshold'], border=self.config['border'])
+    value = self.config['hole_value']
+    return torch.where(hole.bool(), 1. if value=='smooth' else value, guide), hole
 
-    def true_lbp(self, image):
-        "The LBP map (or other guidance) of an intact picture, see `lbp_map`"
-        return self.guidance.true(image, threshold=self.config['threshold'], border=self.config['border'])
+@patch
+def true_lbp(self:VariantNet, image):
+    "The LBP map (or other guidance) of an intact picture, see `lbp_map`"
+    return self.guidance.true(image, threshold=self.config['threshold'], border=self.config['border'])
 
 # %% ../../nbs/27_nets.build.ipynb #ab378513
 SYSTEMS = dict(lbp=VariantNet, ca=ContextualNet, sh=ShiftNet, gc=GatedNet, ec=EdgeConnect)
@@ -145,7 +151,7 @@ MAP_NAMES = dict(lbp='LBP', ec='edges') # what the maps are of that a network gi
 def net_options(
     system:str, # One of `SYSTEMS`; raises `UsageError` for another
 ) -> list: # Names of options of `build_net`
-    "What a network of a system can be told."
+    "The options that a network of a system has."
     if look_up(system, SYSTEMS, 'system') is VariantNet: return list(inspect.signature(NetSettings).parameters)
     return list(inspect.signature(SYSTEMS[system]).parameters)
 

@@ -1,4 +1,6 @@
-"""A first guess is refined by copying patches of the known region: two networks, one of which knows where to look.
+"""A first network guesses; a second one refines the guess with patches copied from the known region.
+
+`contextual_rebuild` is contextual attention as a function, `ContextualAttention` as a module, and `ContextualNet` the whole network, coarse and fine.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.contextual.html.md"""
 
@@ -20,7 +22,7 @@ from .parts import *
 # %% ../../nbs/24_nets.contextual.ipynb #67a18ea5
 def patch_scores(
     feat:torch.Tensor, # `(B,C,h,w)` features, not negative; h and w even
-) -> torch.Tensor: # `(B,N,N)`, how well each of the N = h*w/4 patches (last axis) answers each other
+) -> torch.Tensor: # `(B,N,N)`, how well each of the N = h*w/4 patches (last axis) fits each other
     "Length of the query times cosine, for 3x3 patches at half size."
     queries = F.unfold(pick_nearest(feat, (feat.shape[2]//2,feat.shape[3]//2)), 3, padding=1) # (B,9C,N)
     return queries.transpose(1,2) @ F.normalize(queries, dim=1, eps=1e-4)
@@ -29,7 +31,7 @@ def fuse_scores(
     score:torch.Tensor, # `(B,N,N)`
     size:tuple,         # (rows, columns) of the N patches
 ) -> torch.Tensor: # `(B,N,N)`, sums of up to 9 scores
-    "Let neighbours that copy from neighbours help each other."
+    "Add the scores of neighbours that would copy from neighbours."
     (h,w),b = size,score.shape[0]
     def along_diagonal(s): p = F.pad(s, (1,)*4); return p[:,:-2,:-2] + s + p[:,2:,2:]
     def turned(s, h, w): return s.view(b,h,w,h,w).permute(0,2,1,4,3).reshape(s.shape)
@@ -108,7 +110,7 @@ def dilated(
     layer, # As `elu_layer`
     n:int, # Channels in and out
 ) -> nn.Sequential: # `(B,n,h,w)` -> the same shape
-    "Four layers that widen the view: every second, fourth, eighth, sixteenth cell."
+    "Four layers with dilations 2, 4, 8 and 16."
     return nn.Sequential(*(layer(n, n, dilation=d) for d in (2,4,8,16)))
 
 def widen(

@@ -1,4 +1,6 @@
-"""Their weight files made into ours, held against a slow reference, and what paper, published code and this package answer differently.
+"""How to use the authors' weight files here, a test against a slow reference, and a table of all differences between paper, published code and this package.
+
+`convert_release` turns the authors' files into weights of this package; `from_release` and `to_release` do so with state dicts.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.convert.html.md"""
 

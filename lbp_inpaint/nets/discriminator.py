@@ -1,4 +1,6 @@
-"""PatchGAN: a network that looks at patches of a picture and says of each whether it is real.
+"""PatchGAN: a network that looks at the patches of a picture and says of each whether it looks real.
+
+`PatchDiscriminator` is the network of D1 and of D2. It gives logits; the sigmoid is in the loss.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.discriminator.html.md"""
 

@@ -1,4 +1,6 @@
-"""Edges first, colours next: the system that Tables I and II call EC.
+"""Edges first, then colours: a first network completes edges, a second one paints with them.
+
+`EdgeConnect` draws the edges in a hole and then paints with them; `edge_discriminator` judges either.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.edge_connect.html.md"""
 
@@ -10,6 +12,7 @@ __all__ = ['SpectralConvTranspose2d', 'plain_or_spectral', 'DilatedBlock', 'Resi
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #7ffcbed0
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from ..core import *
@@ -34,7 +37,7 @@ class SpectralConvTranspose2d(nn.ConvTranspose2d):
 def plain_or_spectral(
     spectral:bool, # Hold the largest singular values at 1?
 ) -> tuple: # Makers of convolutions and of transposed convolutions, with torch's arguments
-    "How the convolutions of a network are made; weights from N(0, 0.02)."
+    "The two functions that make a network's convolutions; weights from N(0, 0.02)."
     if spectral: return SpectralConv2d,SpectralConvTranspose2d
     def conv2d(*args, **kwargs): return init_weights(nn.Conv2d(*args, **kwargs))
     def deconv2d(*args, **kwargs): return init_weights(nn.ConvTranspose2d(*args, **kwargs))
@@ -87,24 +90,6 @@ class EdgeConnect(nn.Module):
         self.config = dict(system='ec', nf=nf)
         self.g1,self.g2 = ResidualGenerator(3, 1, nf, spectral=True),ResidualGenerator(4, 3, nf)
 
-    def known_edges(self, image, mask):
-        "Edge map of the known region `(B,1,H,W)`, -1 in its hole, and that hole, a pixel wider than `mask`"
-        return canny_map(image, mask),lbp_hole(mask)
-
-    def true_lbp(self, image):
-        "What stands in the place of the LBP map: the edge map `(B,1,H,W)` of an intact picture, -1 or 1"
-        return canny_map(image)
-
-    def draw(self, image, mask, known):
-        "G1's edge map `(B,1,H,W)` in [-1,1], everywhere, from the `known` edges"
-        grey = torch.where(mask.bool(), 1., to_grey(image).float()/255)
-        return self.g1(torch.cat([grey, (known+1)/2, mask], 1)).float().sigmoid()*2-1
-
-    def paint(self, image, mask, edges):
-        "G2's picture `(B,3,H,W)` in [-1,1], everywhere, from completed `edges`"
-        colours = torch.where(mask.bool(), 1., (image+1)/2)
-        return self.g2(torch.cat([colours, (edges+1)/2], 1)).float().tanh()
-
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
@@ -114,10 +99,33 @@ class EdgeConnect(nn.Module):
         edges = composite(self.draw(image, mask, known), known, hole)
         return edges,composite(self.paint(image, mask, edges), image, mask)
 
+# %% ../../nbs/23_nets.edge_connect.ipynb #c22619ff
+@patch
+def known_edges(self:EdgeConnect, image, mask):
+    "Edge map of the known region `(B,1,H,W)`, -1 in its hole, and that hole, a pixel wider than `mask`"
+    return canny_map(image, mask),lbp_hole(mask)
+
+@patch
+def true_lbp(self:EdgeConnect, image):
+    "What stands in the place of the LBP map: the edge map `(B,1,H,W)` of an intact picture, -1 or 1"
+    return canny_map(image)
+
+@patch
+def draw(self:EdgeConnect, image, mask, known):
+    "G1's edge map `(B,1,H,W)` in [-1,1], everywhere, from the `known` edges"
+    grey = torch.where(mask.bool(), 1., to_grey(image).float()/255)
+    return self.g1(torch.cat([grey, (known+1)/2, mask], 1)).float().sigmoid()*2-1
+
+@patch
+def paint(self:EdgeConnect, image, mask, edges):
+    "G2's picture `(B,3,H,W)` in [-1,1], everywhere, from completed `edges`"
+    colours = torch.where(mask.bool(), 1., (image+1)/2)
+    return self.g2(torch.cat([colours, (edges+1)/2], 1)).float().tanh()
+
 # %% ../../nbs/23_nets.edge_connect.ipynb #795942f5
 def edge_discriminator(
     n_in:int=3, # Channels: 2 for edges beside grey levels (D1), 3 for pictures (D2)
     nf:int=64,  # Width: filters of the first layer
 ) -> Discriminator: # `(B,n_in,H,W)` -> logits `(B,1,H/8-2,W/8-2)`, above 0 for real
-    "EdgeConnect's judge of 70x70 patches."
+    "EdgeConnect's discriminator of 70x70 patches."
     return patch_discriminator_70(n_in, nf, spectral=True, bias=False)

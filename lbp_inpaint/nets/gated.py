@@ -1,4 +1,6 @@
-"""Every place of every layer learns how much of itself to believe.
+"""The system that Tables I and II call GC: each layer learns, for each place and channel, how much to pass on.
+
+`GatedConv` is a convolution with a gate, `GatedNet` the whole network, and `sn_patch_discriminator` its opponent.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.gated.html.md"""
 
@@ -45,5 +47,5 @@ class GatedNet(TwoStageNet):
 def sn_patch_discriminator(
     nf:int=64, # Width: filters of the first convolution
 ) -> Discriminator: # `(B,3,H,W)` and mask -> logits `(B,4*nf,H/64,W/64)`
-    "GC's judge: six 5x5 convolutions of stride 2 with spectral norm, LeakyReLU after each, the last one too."
+    "GC's discriminator: six 5x5 convolutions of stride 2 with spectral norm, LeakyReLU after each, the last one too."
     return Discriminator(3, (nf,2*nf,*[4*nf]*4), spectral=True, last_act=True, sees_mask=True)

@@ -1,4 +1,6 @@
-"""The paper's network, grown in steps: an hourglass, a U-Net, G1 that completes the LBP map, G2 that paints, and the two joined; and what stage one cannot know.
+"""The paper's network, built up step by step: an hourglass, a U-Net, G1 that completes the LBP map, G2 that paints, both joined; and what stage one cannot know.
+
+`UNet` is the network of Table V; `LBPGenerator` (G1) completes the map, `ImageGenerator` (G2) paints, and `InpaintNet` joins them: `net(image, mask)` gives (LBP map, fill).
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.generator.html.md"""
 

@@ -1,4 +1,6 @@
-"""What stage one could complete instead of an LBP map, how each is taken without looking under the hole, and how much of a picture each one holds.
+"""What stage one could complete instead of an LBP map, how to compute it without looking under the hole, and how much of a picture it holds.
+
+`GUIDANCES` has the maps that can stand in LBP's place, by name, and `find_guidance` finds one; `canny_map`, `rtv_map` and `lbp_planes` compute them.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.guidance.html.md"""
 

@@ -1,4 +1,6 @@
-"""Zero padding as TensorFlow has it, and one builder for six discriminators.
+"""What the systems that the paper compares itself with do, and the parts they share: TensorFlow's zero padding, and one builder for six discriminators.
+
+`PaddedConv` pads as TensorFlow does, `pick_nearest` leaves out cells, and `Discriminator` builds all six discriminators of the other systems.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.parts.html.md"""
 
@@ -82,6 +84,13 @@ def check_width(
     wanted = f'a multiple of {multiple}' if multiple>1 else 'a whole number from 1'
     raise UsageError(f'The width nf must be {wanted}, but {nf!r} came; {official} is the official one.')
 
+# %% ../../nbs/20_nets.parts.ipynb #3545247b
+def _dense_layer(n):
+    "`(B,C,h,w)` with n = C*h*w -> `(B,1)`; first weights as in `PaddedConv`"
+    linear = nn.Linear(n, 1)
+    nn.init.xavier_uniform_(linear.weight); nn.init.zeros_(linear.bias)
+    return nn.Sequential(nn.Flatten(), linear)
+
 # %% ../../nbs/20_nets.parts.ipynb #3545247a
 class Discriminator(nn.Module):
     "A row of convolutions with LeakyReLU 0.2: `(B,n_in,H,W)` -> logits, above 0 for real."
@@ -119,12 +128,6 @@ class Discriminator(nn.Module):
         return feats[-1:],feats[:-1]
 
     def forward(self, image, mask=None): return self.verdict(image, mask)[0][0]
-
-def _dense_layer(n):
-    "`(B,C,h,w)` with n = C*h*w -> `(B,1)`; first weights as in `PaddedConv`"
-    linear = nn.Linear(n, 1)
-    nn.init.xavier_uniform_(linear.weight); nn.init.zeros_(linear.bias)
-    return nn.Sequential(nn.Flatten(), linear)
 
 # %% ../../nbs/20_nets.parts.ipynb #1ccb5f24
 def patch_discriminator_70(

@@ -1,4 +1,6 @@
-"""The authors' code, called the release here, where it differs from the paper: its attention, its cells, its known map.
+"""Where the authors' code, called the release here, differs from the paper: its attention, its missing cells, its known map.
+
+`ReleaseAttention` and `release_known_lbp` compute what the authors' published code computes, where that differs from the paper.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.release.html.md"""
 

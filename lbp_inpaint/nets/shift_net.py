@@ -1,4 +1,6 @@
-"""What a U-Net guesses in the hole, it replaces by what it knows: the system that Tables I and II call SH.
+"""A U-Net that copies known encoder features to where the decoder's guess resembles them.
+
+`shift` copies known features into the hole, `ShiftLayer` does so within a network, and `ShiftNet` is the whole network.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.shift_net.html.md"""
 
@@ -11,6 +13,7 @@ __all__ = ['shift', 'ShiftLayer', 'shift_cells', 'affine_encoder_layer', 'affine
 # %% ../../nbs/26_nets.shift_net.ipynb #bd8574cf
 from functools import partial
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from ..core import *
 from .layers import *
@@ -23,7 +26,7 @@ def shift(
     k:torch.Tensor,    # `(B,C,h,w)` encoder's half
     mask:torch.Tensor, # `(B,1,h,w)`, 1 = missing cell; at the features' size
 ) -> torch.Tensor: # `(B,C,h,w)`, 0 at known cells
-    "At each missing cell the known encoder feature most like the decoder's there (Yan et al., 2018); raises `ValueError` on a mask of another size."
+    "At each missing cell the known encoder features most similar to the decoder's (Yan et al., 2018); raises `ValueError` on a mask of another size."
     check_cell_mask(g, mask)
     ask,answer = (F.normalize(o.flatten(2), dim=1) for o in (g,k))                       # (B,C,N)
     known = ~mask.flatten(2).bool()                                                      # (B,1,N)
@@ -74,20 +77,11 @@ class ShiftGenerator(nn.Module):
         self.shift,self.last = ShiftLayer(),nn.Sequential(nn.ReLU(), deconv(2*nf, 3), nn.Tanh())
         init_weights(self)
 
-    def features(self,
-        image, # `(B,3,H,W)`, [-1,1]
-        mask,  # `(B,1,H,W)`, 1 = hole
-    ): # `(B,4nf,H/8,W/8)`, none below 0
-        "What the encoder sees where the shift works: its third layer, after a ReLU."
-        x = torch.cat([image, 1-mask], 1)
-        for layer in self.encoder[:3]: x = layer(x)
-        return x.relu()
-
     def forward(self,
         image, # `(B,3,H,W)`, [-1,1], its hole blanked
         mask,  # `(B,1,H,W)`, 1 = hole
     ): # (picture `(B,3,H,W)` in [-1,1], painted everywhere; guess `(B,4nf,H/8,W/8)`)
-        "Paint, and tell the decoder's guess that the shift asked with."
+        "Paint; also return the decoder's guess, from which the shift chose."
         x,skips = torch.cat([image, 1-mask], 1),[]
         for layer in self.encoder: x = layer(x); skips.append(x)
         x = self.decoder[0](skips.pop())
@@ -96,6 +90,17 @@ class ShiftGenerator(nn.Module):
             if i==6: guess,x = x.chunk(2, 1)[0].relu(),self.shift(x, mask)
             x = layer(x)
         return self.last(torch.cat([x, skips.pop()], 1)),guess
+
+# %% ../../nbs/26_nets.shift_net.ipynb #39640cf0
+@patch
+def features(self:ShiftGenerator,
+    image, # `(B,3,H,W)`, [-1,1]
+    mask,  # `(B,1,H,W)`, 1 = hole
+): # `(B,4nf,H/8,W/8)`, none below 0
+    "The encoder's features where the shift works: its third layer, after a ReLU."
+    x = torch.cat([image, 1-mask], 1)
+    for layer in self.encoder[:3]: x = layer(x)
+    return x.relu()
 
 # %% ../../nbs/26_nets.shift_net.ipynb #89e2b10f
 class ShiftNet(nn.Module):
@@ -126,5 +131,5 @@ class ShiftNet(nn.Module):
 def shift_discriminator(
     nf:int=64, # Width: filters of the first layer
 ) -> Discriminator: # `(B,3,H,W)` -> logits `(B,1,H/8-2,W/8-2)`, above 0 for real
-    "Shift-Net's judge of 70x70 patches."
+    "Shift-Net's discriminator of 70x70 patches."
     return patch_discriminator_70(3, nf, norm=partial(nn.InstanceNorm2d, affine=True))

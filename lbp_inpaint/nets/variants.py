@@ -1,4 +1,6 @@
-"""A smooth hole, doubling without a grid, stricter discriminators, feature matching: four departures from the paper, why, and what each is worth.
+"""A smooth hole, doubling without a grid, stricter discriminators, feature matching: four differences from the paper, with the reason for each.
+
+`smooth_fill` fills a hole without learning, `use_resize_convs` doubles by interpolation, `SpectralDiscriminator` sees the hole and has spectral norm, and `FeatureMatchingLoss` compares what it sees.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.variants.html.md"""
 
@@ -67,7 +69,7 @@ class SpectralConv2d(nn.Conv2d):
 
 # %% ../../nbs/22_nets.variants.ipynb #7ab360d7
 class SpectralDiscriminator(nn.Module):
-    "Discriminators with spectral norm that see picture and hole, at full and at half size."
+    "Two discriminators with spectral norm that get picture and mask, at full and at half size."
     def __init__(self,
         n_in:int=3, # Channels: 1 for LBP maps, 3 for pictures
         nf:int=64,  # Width: filters of the first layer

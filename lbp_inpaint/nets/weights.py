@@ -1,4 +1,6 @@
-"""Weights are files, not programs.
+"""One safetensors file with numbers and a description, checked when it is read; by name, by folder, or from the Hugging Face Hub.
+
+`save_net` and `load_net` write and read a network, `find_weights` turns a name into a folder, `read_about` reads what is noted with weights, and `between` mixes two networks.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.weights.html.md"""
 
@@ -27,7 +29,7 @@ from .build import *
 def tensors_digest(
     tensors:dict, # Name -> tensor, on the CPU
 ) -> str: # SHA-256 over names, types, shapes and bytes
-    "What tells one set of tensors from another."
+    "Checksum of named tensors."
     h = hashlib.sha256()
     for k,t in sorted(tensors.items()):
         h.update(f'{k} {t.dtype} {tuple(t.shape)}'.encode())
@@ -37,7 +39,7 @@ def tensors_digest(
 def json_digest(
     plain, # Whatever JSON can hold
 ) -> str: # SHA-256 of what it says, however it is laid out
-    "What tells one piece of plain data from another."
+    "Checksum of plain data."
     return hashlib.sha256(json.dumps(json.loads(json.dumps(plain)), sort_keys=True).encode()).hexdigest()
 
 # %% ../../nbs/28_nets.weights.ipynb #93966370
@@ -66,7 +68,7 @@ def _opened(file):
 def read_header(
     file, # A safetensors file
 ) -> tuple: # (plain data, checksum of the tensors, name -> (type, shape)); the first two None where `save_tensors` did not write it
-    "What a file says that it holds, without its numbers; raises `ValueError` saying in a few words what is wrong."
+    "The description in a file, without its tensors; raises `ValueError` saying in a few words what is wrong."
     with _opened(file) as f:
         about,slices = (f.metadata() or {}).get('about'),{k:f.get_slice(k) for k in f.keys()}
         tensors = {k:(v.get_dtype(),tuple(v.get_shape())) for k,v in slices.items()}
@@ -81,7 +83,7 @@ def read_header(
 def read_tensors(
     file, # A safetensors file
 ) -> dict: # Name -> tensor
-    "The numbers of a file, unchecked; raises `ValueError` where it is damaged."
+    "The tensors of a file, unchecked; raises `ValueError` where it is damaged."
     with _opened(file) as f: return {k:f.get_tensor(k) for k in f.keys()}
 
 # %% ../../nbs/28_nets.weights.ipynb #3f9452c5
@@ -142,6 +144,7 @@ def need_hub():
         "The Hugging Face Hub needs the package huggingface_hub, not installed here; install it with: pip install 'lbp-inpaint[hub]'.") from None
     return huggingface_hub
 
+# %% ../../nbs/28_nets.weights.ipynb #cf5965f1
 def fetch_weights(
     repo:str,          # Repository on the Hub, 'user/name'
     revision:str=None, # Branch, tag or commit; its main branch without it
@@ -235,7 +238,7 @@ class _NoFirstWeights(TorchFunctionMode):
 def shape_of_net(
     config:dict, # As `InpaintNet.config`
 ) -> dict: # Name -> shape of each of its tensors; raises `UsageError` where there is no such network
-    "What the network of a config consists of, without its numbers."
+    "Names and shapes of the tensors that the network of a config has."
     with torch.device('meta'), _NoFirstWeights(): net = build_net(**config)
     return {k:tuple(v.shape) for k,v in net.state_dict().items()}
 
@@ -294,7 +297,7 @@ def load_net(
 def read_about(
     folder, # Folder written by `save_net`
 ) -> dict: # `format`, `network` (the config), `sha256` (of the tensors), and what else was noted, such as `training`
-    "What is noted with weights; raises `WeightsError`."
+    "The description of weights; raises `WeightsError`."
     folder = Path(folder)
     with _usable(folder): return {k:v for k,v in _read_about(folder)[0].items() if k not in ('digest','replaces')}
 

@@ -1,4 +1,6 @@
-"""Two critics that score instead of judging, and a loss that asks less of the middle of a hole.
+"""Two Wasserstein critics, and a loss that counts less in the middle of a hole.
+
+`ContextualObjectives` are the losses of CA: `spatial_discount`, and two critics with a `GradientPenalty`.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.contextual.html.md"""
 
@@ -81,7 +83,7 @@ def window_critic(
 
 # %% ../../nbs/49_training.contextual.ipynb #88f540c6
 class TwoStageObjectives(Game):
-    "What training CA and training GC have in common: one phase, whose number is that of the paper's phase of painting."
+    "What training CA and training GC have in common: one phase, number 2 as that in which the paper paints."
     phases = 2,
 
     def predict_fill(self, image, mask):

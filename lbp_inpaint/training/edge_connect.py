@@ -1,4 +1,6 @@
-"""First G1 learns to draw edges, then G2 to paint with them.
+"""First G1 learns to complete edges, then G2 to paint with them.
+
+`EdgeConnectObjectives` are the losses of EC in both phases, with its perceptual and style losses.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.edge_connect.html.md"""
 
@@ -81,9 +83,9 @@ class GramL1Loss(nn.Module):
 # %% ../../nbs/52_training.edge_connect.ipynb #d6f076bd
 @contextmanager
 def standing_still(
-    net:nn.Module, # Somebody who does not play
+    net:nn.Module, # A network that does not learn now
 ):
-    "Inside, `net` computes as in use: no gradients, and no steps of its spectral norms."
+    "Inside, `net` computes as in evaluation: no gradients, and no steps of its spectral norms."
     training = net.training
     net.eval()
     try:
@@ -118,17 +120,19 @@ class EdgeConnectObjectives(PatchGame):
         self.matching,self.relative,self.signs = FeatureMatchingLoss(),RelativeL1Loss(),{}
         self.perceptual,self.style = VGGL1Loss(),GramL1Loss()
 
-    def turns(self, phase):
-        "Who plays in a phase, in order; raises `UsageError` for others than 1 and 2"
-        self.check_phase(phase)
-        if phase==1:
-            weights = dict(r1=self.lambda_r1, a1=self.lambda_a1, f1=self.lambda_a1 and self.lambda_f)
-            d,g = Turn('D1', ('d1',), self.d1_terms, ('d1',)),('G1',('g1',),self.g1_terms)
-        else:
-            p,s = (self.vgg and weight for weight in (self.lambda_p,self.lambda_s))
-            weights = dict(r2=self.lambda_r, a2=self.lambda_a, p=p, s=s)
-            d,g = Turn('D2', ('d2',), self.d2_terms, ('d2',)),('G2',('g2',),self.g2_terms)
-        return [*([d] if weights[f'a{phase}'] else []), Turn(*g, tuple(k for k,v in weights.items() if v))]
+# %% ../../nbs/52_training.edge_connect.ipynb #cb632130
+@patch
+def turns(self:EdgeConnectObjectives, phase):
+    "Who plays in a phase, in order; raises `UsageError` for others than 1 and 2"
+    self.check_phase(phase)
+    if phase==1:
+        weights = dict(r1=self.lambda_r1, a1=self.lambda_a1, f1=self.lambda_a1 and self.lambda_f)
+        d,g = Turn('D1', ('d1',), self.d1_terms, ('d1',)),('G1',('g1',),self.g1_terms)
+    else:
+        p,s = (self.vgg and weight for weight in (self.lambda_p,self.lambda_s))
+        weights = dict(r2=self.lambda_r, a2=self.lambda_a, p=p, s=s)
+        d,g = Turn('D2', ('d2',), self.d2_terms, ('d2',)),('G2',('g2',),self.g2_terms)
+    return [*([d] if weights[f'a{phase}'] else []), Turn(*g, tuple(k for k,v in weights.items() if v))]
 
 # %% ../../nbs/52_training.edge_connect.ipynb #25abb365
 @patch
@@ -145,6 +149,7 @@ def edges_beside_grey(self:EdgeConnectObjectives, pred, truth):
     grey = to_grey(truth).float()/255
     return tuple(torch.cat([grey, (o+1)/2], 1) for o in (pred.aim,pred.raw))
 
+# %% ../../nbs/52_training.edge_connect.ipynb #25abb367
 @patch
 def d1_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     return {'d1':self.judge('d1', *self.edges_beside_grey(pred, truth))}

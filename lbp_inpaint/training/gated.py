@@ -1,4 +1,6 @@
-"""Two l1 losses and a hinge: the simplest game of all the systems here.
+"""Two l1 losses and a hinge loss: the simplest training of all systems here.
+
+`GatedObjectives` are the losses of GC.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.gated.html.md"""
 

@@ -1,4 +1,6 @@
-"""The losses of both phases, and who plays.
+"""Who plays in each phase of the training, and which losses each side lowers.
+
+`Objectives` has the predictions and the losses of both phases.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.objectives.html.md"""
 

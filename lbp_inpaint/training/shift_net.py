@@ -1,4 +1,6 @@
-"""What Shift-Net lowers: plain differences, a discriminator's verdict, and a loss that tells the decoder what to ask for.
+"""Three losses: absolute differences, a discriminator, and a guidance loss that teaches the decoder what to look for.
+
+`ShiftNetObjectives` are the losses of SH; `GuidanceLoss` is the one that is its own.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.shift_net.html.md"""
 
@@ -18,7 +20,7 @@ from .objectives import *
 
 # %% ../../nbs/51_training.shift_net.ipynb #bc26dde1
 class GuidanceLoss(nn.Module):
-    "Mean squared difference of the guess and what the encoder sees of the truth, both 0 at known cells."
+    "Mean squared difference of the guess and the encoder's features of the truth, both set to 0 at known cells."
     def forward(self,
         guess, # `(B,C,h,w)`, the decoder's
         aim,   # `(B,C,h,w)`, the encoder's, of the truth
