@@ -19,7 +19,7 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone where there is no map), joined"
+    "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone without a map), joined"
     sheets = window_sheets(windows, size)
     for i in range(0, len(sheets), batch):
         some = sheets[i:i+batch]
@@ -65,17 +65,17 @@ class _Sum:
     def mean(self): return self.total/self.weight[:,None]
 
 # %% ../../nbs/33_filling.painting.ipynb #c1a00004
-_PATCH,_STEP,_SPACING = 24,12,3 # side of a patch, from one place to the next, from one source to the next; cells
+_PATCH,_STEP,_SPACING = 24,12,3 # side of a patch, between places, between sources; cells
 _SIGMA = 2.  # Standard deviation of the blur that parts soft from fine, cells
 _FOCUS = 16. # What it costs to be finer or softer than the surroundings, beside the other differences
 _AGAIN = .002 # What it costs to take the same patch again, in units of squared differences
 
 def _grid(shape, cell):
-    "Cells of a rectangle `(h,w)`, each about `cell` pixels wide; so many that places for patches cover them all"
+    "Cells of a rectangle `(h,w)`, each about `cell` pixels wide, as many as places for patches cover"
     return tuple(_STEP*max(2, round(n/cell/_STEP)) for n in shape)
 
 def _averaged(pixels, valid, grid):
-    "Cells `(1,3,*grid)` in [-1,1], means of those pixels, uint8 `(h,w,3)`, that are `valid`; and their share, `(1,1,*grid)`"
+    "Means `(1,3,*grid)` in [-1,1] of uint8 pixels `(h,w,3)` where `valid`, and its share `(1,1,*grid)`"
     v = torch.from_numpy(valid)[None,None].float()
     share = F.adaptive_avg_pool2d(v, grid)
     levels = (from_uint8(torch.from_numpy(pixels[...,c].copy()))*v for c in range(3))
@@ -136,7 +136,7 @@ def _next_places(todo, given):
     return _STEP*chosen.nonzero()
 
 def _plan(soft, fine, known, given, wanted):
-    "(corner of a place, corner of its source), cells, for all of a picture `(C,h,w)` that is `wanted` `(1,h,w)`"
+    "(corner of a place, corner of its source), cells, for what is `wanted` `(1,h,w)` of a picture `(C,h,w)`"
     sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
     if not len(sources.corners): return plan
     todo,pending,given = F.max_pool2d(wanted, _PATCH, _STEP)[0]>0,given==0,given.clone()
@@ -162,7 +162,7 @@ def _enlarged(cells, shape, y, x, h, w):
     return F.grid_sample(cells, grid, mode='bilinear', padding_mode='border', align_corners=False)[0]
 
 def _carry_out(plan, now, soft):
-    "Lay patches of the pixels `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
+    "Lay patches of `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
     shape,grid = np.array(now.shape[:2]),np.array(soft.shape[2:])
     place,source = np.array(plan).transpose(1,0,2)          # (places,2)
     side = _PATCH*shape//grid                               # rounded down: no pixel beyond a source's cells
@@ -250,7 +250,7 @@ def _with_rim(hole, unknown):
 
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
-    run,             # (image `(B,3,s,s)` in [-1,1], mask `(B,1,s,s)`) -> (LBP map or None, picture), on the CPU
+    run,             # (image `(B,3,s,s)` in [-1,1], mask `(B,1,s,s)`) -> (LBP map or None, picture); CPU
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
