@@ -1,7 +1,8 @@
 "Filling pictures with the shipped weights: nothing under the hole matters, nothing outside it changes."
-import subprocess, sys, time
+import pickle, subprocess, sys, time
 from pathlib import Path
-import numpy as np, pytest, tifffile, torch
+from itertools import product
+import numpy as np, pytest, tifffile, torch, torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 from lbp_inpaint.filling import painting
@@ -10,10 +11,11 @@ from lbp_inpaint.errors import PictureError
 from lbp_inpaint.image_files import read_image
 from lbp_inpaint.filling.folders import fill
 from lbp_inpaint.nets.build import build_net
+from lbp_inpaint.settings import MaskSettings
 from lbp_inpaint.nets.weights import load_net, save_net
 from lbp_inpaint.filling.inpainter import Inpainter
-from lbp_inpaint.filling.windows import CELL, hole_windows, masked_resize
-from lbp_inpaint.filling.seams import seam_score
+from lbp_inpaint.filling.windows import CELL, HolePixels, Window, hole_windows, masked_resize
+from lbp_inpaint.filling.seams import seam_score, spread
 from lbp_inpaint.masks import irregular_mask
 from lbp_inpaint.pictures import Picture
 
@@ -243,6 +245,137 @@ def test_tiles_do_not_show(small, monkeypatch):
     monkeypatch.setattr(painting, '_tiles', lambda hole: [((0,0,*hole.shape),)*2])
     whole,_ = small.paint(levels, hole)
     assert abs(tiled-whole).max()*255<.5
+
+# detail at the picture's own scale
+
+def large_case(photographs, name='astronaut'):
+    "A photograph of 512 pixels, and a hole in it whose windows are scaled"
+    levels = photographs[name]
+    y,x = np.mgrid[:levels.shape[0],:levels.shape[1]]
+    return levels,(y-260)**2+(x-250)**2<95**2
+
+def undrawn(monkeypatch): monkeypatch.setattr(painting, '_draw_detail', lambda values, *args: values)
+
+def drawn_by_hand(levels, hole, values, patch=24, step=12, spacing=3):
+    "One window of twice the networks' size, which is the picture; in numpy, patch by patch"
+    now = levels.copy(); now[hole] = np.rint((values+1)*127.5).clip(0, 255)
+    n,full = levels.shape[0]//2,now/127.5-1
+    cells,missing = full.reshape(n,2,n,2,3).mean((1,3)),hole.reshape(n,2,n,2).any((1,3))
+    soft = np.stack([ndimage.gaussian_filter(cells[...,c], 2, mode='mirror', truncate=3) for c in range(3)], -1)
+    fine,given,bell = cells-soft,(~missing).astype(float),np.hanning(patch+2)[1:-1]
+    sources = [(y,x) for y,x in product(range(0, n-patch+1, spacing), repeat=2) if not missing[y:y+patch,x:x+patch].any()]
+    strength = spread(torch.from_numpy(abs(fine).mean(-1))[None,None].float(), torch.from_numpy(given)[None,None].float())[0,0].numpy()
+    known,used,res,plan = fine.copy(),np.zeros(len(sources)),fine*given[...,None],[]
+    total,weight,fade = np.zeros_like(fine),np.zeros((n,n)),np.outer(bell, bell)
+    def at(p, side=patch): return slice(p[0],p[0]+side),slice(p[1],p[1]+side)
+    def outline(x): return x.reshape(patch//4, 4, patch//4, 4, 3).mean((1,3))
+    def cost(place, source):
+        apart = ((outline(soft[at(place)])-outline(soft[at(source)]))**2).mean()
+        fits = (((known[at(source)]-res[at(place)])**2)*given[at(place)][...,None]).sum()/(3*patch*patch)
+        return apart + fits + 16*(strength[at(place)].mean()-abs(known[at(source)]).mean())**2
+    todo = [p for p in product(range(0, n-patch+1, step), repeat=2) if missing[at(p)].any()]
+    while todo:
+        have = {p:given[at(p)].mean() for p in todo}
+        first = max(todo, key=have.get)
+        batch = [p for p in todo if have[p]>=.7*have[first] and all((a-b)//step%2==0 for a,b in zip(p, first))]
+        costs = {p:np.array([cost(p, s) for s in sources]) for p in batch}
+        for p in batch:
+            best = int((costs[p]+used).argmin())
+            s = sources[best]
+            used += [.002*max(0, 1-2*max(abs(a-b) for a,b in zip(s, o))/patch) for o in sources]
+            total[at(p)] += known[at(s)]*fade[...,None]; weight[at(p)] += fade**2
+            todo.remove(p); plan.append((p,s))
+        for p in batch:
+            inside = missing[at(p)]
+            res[at(p)][inside] = (total[at(p)]/np.sqrt(weight[at(p)].clip(1e-6))[...,None])[inside]
+            given[at(p)][inside&(fade>.2)] = 1
+    smooth = F.interpolate(torch.from_numpy(soft).permute(2,0,1)[None], scale_factor=2, mode='bilinear')[0].permute(1,2,0).numpy()
+    bell = np.hanning(2*patch+2)[1:-1]
+    total,weight,fade = np.zeros_like(full),np.zeros(hole.shape),np.outer(bell, bell)
+    for p,s in plan:
+        p,s = (at([2*o for o in q], 2*patch) for q in (p,s))
+        total[p] += (full-smooth)[s]*fade[...,None]; weight[p] += fade**2
+    return (smooth+total/np.sqrt(weight.clip(1e-6))[...,None]).clip(-1, 1)[hole]
+
+@pytest.mark.parametrize('name', ('astronaut','coffee'))
+def test_detail_equals_patches_laid_by_hand(name, photographs):
+    levels = photographs[name][150:246,200:296].copy()
+    hole = np.zeros((96,96), bool); hole[40:80,56:] = True
+    pixels = HolePixels(hole)
+    values = np.clip(np.random.default_rng(0).normal(0, .02, (pixels.n,3))+levels[~hole].mean(0)/127.5-1, -1, 1).astype(np.float32)
+    got = painting._draw_detail(values, levels, hole, pixels, [Window(0,0,96,1)], np.zeros(pixels.n, np.int32), 48)
+    np.testing.assert_allclose(got, drawn_by_hand(levels, hole, values), atol=2e-3)
+    assert (got.std(0)>2*values.std(0)).all()
+
+def test_a_large_hole_is_as_sharp_as_its_surroundings(photographs, small, monkeypatch):
+    levels,hole = large_case(photographs)
+    inner,ring = ndimage.binary_erosion(hole, iterations=4),ndimage.binary_dilation(hole, iterations=50)&~hole
+    def roughness(x, where): return np.abs(x-ndimage.gaussian_filter(x.astype(float), (1,1,0)))[where].mean()
+    sharp = np.array(small(levels, hole))
+    undrawn(monkeypatch)
+    cloud = np.array(small(levels, hole))
+    want = roughness(levels, ring)
+    assert roughness(cloud, inner)<.4*want and .5*want<roughness(sharp, inner)<1.5*want
+    assert abs(sharp[inner].mean()-cloud[inner].mean())<5, 'colours stay those of the fill'
+
+def test_nothing_under_a_large_hole_nor_transparent_shows(photographs, small, rng):
+    levels,hole = large_case(photographs)
+    unknown = hole.copy(); unknown[:,100:170] = True
+    for where in (hole, unknown):
+        want = small.paint(levels, hole, where)
+        other = levels.copy(); other[where] = rng.integers(0, 256, (where.sum(),3))
+        for a,b in zip(small.paint(other, hole, where), want): assert (a==b).all()
+
+def test_the_same_again_and_in_any_batch(photographs):
+    levels,hole = large_case(photographs)
+    inp = Inpainter.from_pretrained('small', 'cpu')
+    want = inp.paint(levels, hole)[0]
+    assert (inp.paint(levels, hole)[0]==want).all()
+    inp.batch = 1
+    assert abs(inp.paint(levels, hole)[0]-want).mean()*255<.5, 'convolutions of a batch differ in their last bits'
+
+def test_what_fits_a_window_is_as_it_was(photographs, small, monkeypatch):
+    "A hole that is seen at full size, also in a picture that is smaller than a window, or beside a large one"
+    levels,hole = large_case(photographs)
+    few = np.zeros_like(hole); few[20:40,30:420] = True
+    cases = [(levels,few),(levels[:100,:150],few[:100,:150]),(levels,hole|few)]
+    drawn = [small.paint(*o)[0] for o in cases]
+    undrawn(monkeypatch)
+    for (picture,h),a in zip(cases, drawn):
+        same = few[:h.shape[0],:h.shape[1]][h]
+        assert (small.paint(picture, h)[0][same]==a[same]).all()
+
+def test_a_picture_that_is_nearly_all_hole_and_a_strip(small, rng):
+    "Where no patch is known, and where a picture is thinner than one"
+    levels = rng.integers(0, 256, (700,600,3)).astype(np.uint8)
+    for shape in ((700,600),(9,600)):
+        hole = np.ones(shape, bool); hole[:3] = hole[-3:] = False
+        colours,_ = small.paint(levels[:shape[0]], hole)
+        assert len(colours)==hole.sum() and np.isfinite(colours).all() and 0<=colours.min() and colours.max()<=1
+
+def test_doors_fill_a_large_hole_alike(photographs, tmp_path, small):
+    levels,hole = large_case(photographs)
+    picture,mask,out = files(tmp_path, levels, hole)
+    fill(picture, mask, out, device='cpu')
+    with Image.open(out) as im: assert im.tobytes()==small(levels, hole).tobytes()
+
+def test_settings_and_arguments_fill_alike_and_windows_are_found_once(case, small, monkeypatch):
+    levels,hole = case
+    calls,seen,find = [],[],painting.hole_windows
+    monkeypatch.setattr(painting, 'hole_windows', lambda *args: calls.append(args) or find(*args))
+    one = small.fill_by(MaskSettings(dilate=3), Picture(levels), hole, watch=lambda n, of: seen.append((n,of)))
+    assert len(calls)==1 and sum(n for n,_ in seen)==seen[0][1]==len(find(one[1])[0])
+    two = small.fill(Picture(levels), hole, dilate=3)
+    assert (one[0].rgb==two[0].rgb).all() and (one[1]==two[1]).all() and (one[2]==two[2]).all()
+
+def test_a_fill_leaves_chance_alone(case):
+    "Loading weights draws none of the caller's random numbers, and filling neither; a copy by pickle too"
+    state,levels = torch.get_rng_state(),np.random.get_state()[1].copy()
+    inp = Inpainter.from_pretrained('small', 'cpu')
+    inp(*case); pickle.loads(pickle.dumps(inp))
+    assert torch.equal(torch.get_rng_state(), state) and (np.random.get_state()[1]==levels).all()
+
+# limits
 
 def test_24_megapixels_in_one_and_a_half_gigabytes(tmp_path):
     "Through the command line, in a process of its own"

@@ -19,7 +19,7 @@ from .windows import *
 
 # %% ../../nbs/33_filling.painting.ipynb #c4269d25
 def _answers(run, rgb, hole, windows, size, batch, detail):
-    "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone where there is no map), joined"
+    "Yield (windows of one square, RGB and LBP `(1,4,s,s)` in [-1,1], RGB alone without a map), joined"
     sheets = window_sheets(windows, size)
     for i in range(0, len(sheets), batch):
         some = sheets[i:i+batch]
@@ -65,17 +65,17 @@ class _Sum:
     def mean(self): return self.total/self.weight[:,None]
 
 # %% ../../nbs/33_filling.painting.ipynb #c1a00004
-_PATCH,_STEP,_SPACING = 24,12,3 # side of a patch, from one place to the next, from one source to the next; cells
+_PATCH,_STEP,_SPACING = 24,12,3 # side of a patch, between places, between sources; cells
 _SIGMA = 2.  # Standard deviation of the blur that parts soft from fine, cells
 _FOCUS = 16. # What it costs to be finer or softer than the surroundings, beside the other differences
 _AGAIN = .002 # What it costs to take the same patch again, in units of squared differences
 
 def _grid(shape, cell):
-    "Cells of a rectangle `(h,w)`, each about `cell` pixels wide; so many that places for patches cover them all"
+    "Cells of a rectangle `(h,w)`, each about `cell` pixels wide, as many as places for patches cover"
     return tuple(_STEP*max(2, round(n/cell/_STEP)) for n in shape)
 
 def _averaged(pixels, valid, grid):
-    "Cells `(1,3,*grid)` in [-1,1], means of those pixels, uint8 `(h,w,3)`, that are `valid`; and their share, `(1,1,*grid)`"
+    "Means `(1,3,*grid)` in [-1,1] of uint8 pixels `(h,w,3)` where `valid`, and its share `(1,1,*grid)`"
     v = torch.from_numpy(valid)[None,None].float()
     share = F.adaptive_avg_pool2d(v, grid)
     levels = (from_uint8(torch.from_numpy(pixels[...,c].copy()))*v for c in range(3))
@@ -136,7 +136,7 @@ def _next_places(todo, given):
     return _STEP*chosen.nonzero()
 
 def _plan(soft, fine, known, given, wanted):
-    "(corner of a place, corner of its source), cells, for all of a picture `(C,h,w)` that is `wanted` `(1,h,w)`"
+    "(corner of a place, corner of its source), cells, for what is `wanted` `(1,h,w)` of a picture `(C,h,w)`"
     sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
     if not len(sources.corners): return plan
     todo,pending,given = F.max_pool2d(wanted, _PATCH, _STEP)[0]>0,given==0,given.clone()
@@ -162,11 +162,12 @@ def _enlarged(cells, shape, y, x, h, w):
     return F.grid_sample(cells, grid, mode='bilinear', padding_mode='border', align_corners=False)[0]
 
 def _carry_out(plan, now, soft):
-    "Lay patches of the pixels `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
-    scale = np.array(now.shape[:2])/soft.shape[2:]
-    to,source = np.floor(np.array(plan).transpose(1,0,2)*scale+.5).astype(int)      # (places,2)
-    side = np.floor(_PATCH*scale+.5).astype(int)
-    source,to = (np.minimum(o, now.shape[:2]-side) for o in (source,to))
+    "Lay patches of `now` `(h,w,3)`: RGB `(3,h,w)` of a rectangle that holds all places, and its corner"
+    shape,grid = np.array(now.shape[:2]),np.array(soft.shape[2:])
+    place,source = np.array(plan).transpose(1,0,2)          # (places,2)
+    side = _PATCH*shape//grid                               # rounded down: no pixel beyond a source's cells
+    to,source = (-(-o*shape//grid) for o in (place,source)) # rounded up
+    to = np.where(place==grid-_PATCH, shape-side, to)       # up to the edge
     corner = (to.min(0)-1).clip(0) # a cell may be a pixel larger than a patch shows
     size = np.minimum(to.max(0)+side+1, now.shape[:2])-corner
     laid = _Laid(3, *size)
@@ -218,16 +219,24 @@ def _tiles(hole, side=512, margin=REACH+8):
             y1,x1 = min(h,y+side),min(w,x+side)
             yield (y, x, y1, x1),(max(0,y-margin), max(0,x-margin), min(h,y1+margin), min(w,x1+margin))
 
-def _meet_at_full_size(values, rgb, pixels, scaled):
+def _known_pixels(rgb, fill, mask, beyond):
+    "The picture `(1,3,h,w)` beside a fill, which it continues smoothly where it is `beyond` what is known"
+    known = from_uint8(torch.from_numpy(rgb.copy()).permute(2,0,1)[None])
+    if not beyond.any(): return torch.where(mask.bool(), 0., known)
+    there = torch.from_numpy(beyond)[None,None]
+    return spread(torch.where(there, 0., torch.where(mask.bool(), fill, known)), (~there).float())
+
+def _meet_at_full_size(values, rgb, pixels, scaled, unknown):
     "Colours `(n,3)` in [-1,1] of the hole, shifted to meet the known ones in those cells that are `scaled`"
     res = values.copy()
     for inner,outer in _tiles(pixels.hole) if scaled.any() else ():
         i,y,x = pixels.inside(*outer)
         y0,x0,y1,x1 = outer
-        known = from_uint8(torch.from_numpy(rgb[y0:y1,x0:x1].copy()).permute(2,0,1)[None])
-        fill = torch.zeros_like(known); fill[0,:,y-y0,x-x0] = torch.from_numpy(values[i]).T
-        mask = torch.from_numpy(pixels.hole[y0:y1,x0:x1].copy())[None,None].float()
-        fill = meet(fill, torch.where(mask.bool(), 0., known), mask, REACH)
+        here,fill = np.s_[y0:y1,x0:x1],torch.zeros(1, 3, y1-y0, x1-x0)
+        fill[0,:,y-y0,x-x0] = torch.from_numpy(values[i]).T
+        mask = torch.from_numpy(pixels.hole[here].copy())[None,None].float()
+        known = _known_pixels(rgb[here], fill, mask, unknown[here]&~pixels.hole[here])
+        fill = meet(fill, known, mask, REACH)
         i,y,x = pixels.inside(*inner)
         i,y,x = (o[scaled[y//CELL,x//CELL]] for o in (i,y,x))
         res[i] = fill[0,:,y-y0,x-x0].T.numpy()
@@ -241,7 +250,7 @@ def _with_rim(hole, unknown):
 
 # %% ../../nbs/33_filling.painting.ipynb #b5807ac7
 def paint_hole(
-    run,             # (image `(B,3,s,s)` in [-1,1], mask `(B,1,s,s)`) -> (LBP map or None, picture), on the CPU
+    run,             # (image `(B,3,s,s)` in [-1,1], mask `(B,1,s,s)`) -> (LBP map or None, picture); CPU
     rgb:np.ndarray,  # uint8 `(H,W,3)`; what is under the hole is ignored
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
@@ -263,7 +272,7 @@ def paint_hole(
         for w in ws: answers.add(number[w], w, answer, groups)
         if watch: watch(len(ws), len(windows))
     mean = answers.mean()
-    colours = _draw_detail(mean[:,:3], rgb, unknown|painted, pixels, windows, answers.owner, size)
+    colours = _draw_detail(mean[:,:3], rgb, unknown, pixels, windows, answers.owner, size)
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size and not w.tile])
-    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled),hole[painted]
+    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled, unknown),hole[painted]
     return (colours[wanted]+1)/2, (mean[wanted,3]+1)*127.5 if mean.shape[1]>3 else None
