@@ -36,8 +36,8 @@ class Recipe:
     share:float=1.  # How far to go from the weights of the last stage but one to those of the last, 0..1; see `between`
 
 # %% ../../nbs/63_evidence.recipes.ipynb #4112fe8e
-_shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
-_free = ('free_photos',*_shipped)
+_three = 'facades_ccby','faces_london_ccby','flowers_ccby'
+_free = ('free_photos',*_three)
 _always = dict(n_lbp=0, ema=.999, lambda_m=0.)
 _gpu = dict(precision='bf16', keep=True)
 
@@ -54,7 +54,7 @@ def _by_judges(epochs, bs, lr):
 
 # %% ../../nbs/63_evidence.recipes.ipynb #eb299d63
 RECIPES = dict(
-    small=Recipe('soft fills, near to the truth, for any computer', _shipped,
+    small=Recipe('soft fills, near to the truth, for any computer', _three,
         (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
         dict(zip(HOLES, (22.94,26.82,24.26,22.53,21.13))), limits=(
             'Trained for a short time, with reconstruction losses alone: large holes are filled softly, '
