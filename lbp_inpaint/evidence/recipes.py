@@ -88,7 +88,8 @@ def warn_if_far(
     "Warn where weights end further from `reached` than `within`."
     found = table[(table.method==table.method[0]) & (table.metric=='PSNR dB') & (table.over=='picture')].set_index('hole').value
     off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items() if abs(found[h]-v)>recipe.within]
-    if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; look at the log and the pictures of the run.')
+    if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; '
+        'look at the log and the pictures of the run.')
 
 # %% ../../nbs/63_evidence.recipes.ipynb #5909f9d7
 def mix_stages(
@@ -110,8 +111,10 @@ def sets_in(
     wanted = find_recipe(name).sets
     missing = [o for o in wanted if not (Path(folder)/o).is_dir()]
     if len(missing)==len(wanted): return None
-    if missing: raise PictureError(f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; '
-        'add what is missing, or give a folder with none of its sets, all pictures of which are then trained on.')
+    if missing: raise PictureError(
+        f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; '
+        'add what is missing, or give a folder with none of its sets, '
+        'all pictures of which are then trained on.')
     return list(wanted)
 
 # %% ../../nbs/63_evidence.recipes.ipynb #093458d9
