@@ -512,9 +512,10 @@ def save(self:Picture,
     # Pillow's name of the format; that of `path`'s ending without it, in an open file the picture's own
     kind:str=None,
 ):
-    "Write the picture, a file completely or not at all; warns of what the format cannot hold, raises `PictureError` where it cannot be written."
+    "Write completely or not at all; warns of what the format cannot hold, raises `PictureError` on failure."
     stream,kind = hasattr(path, 'write'),self.check_format(path, kind)
-    where,notes,(model,color,alpha) = 'The output' if stream else f'The output {path}',self.notes[:],(self.model,self.color,self.alpha)
+    where,notes = 'The output' if stream else f'The output {path}',self.notes[:]
+    model,color,alpha = self.model,self.color,self.alpha
     if kind not in _CLEAR: alpha = None # an opaque one says nothing
     color,alpha = _fit_numbers(color, alpha, kind, self.name, notes)
     if color.dtype.itemsize>1 and kind not in _DEEP:

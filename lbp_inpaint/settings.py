@@ -316,7 +316,7 @@ def _names(known): return lambda v: len(v) and set(v)<=set(known), f'names out o
 @dataclass(frozen=True)
 class CompareSettings(Settings):
     "How systems are trained alike and scored."
-    budget:str = setting('tiny', *one_of('tiny','small','full')) # 'tiny', 'small' or 'full'
+    budget:str = setting('tiny', *one_of('tiny','short','small','full')) # 'tiny', 'short', 'small' or 'full'
     # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
     systems:list = setting(SYSTEM_NAMES, *_names(SYSTEM_NAMES))
     tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))     # 'width': a common fraction of official width; 'compute': equal training compute; 'loss': one plain loss for all

@@ -180,8 +180,8 @@ def one_hot_attention(feat, mask, top_t=2):
     unit,missing,cells = torch.nn.functional.normalize(feat.flatten(2), dim=1),mask.flatten(2).bool(),feat.flatten(2).transpose(1,2)
     found = [(unit.transpose(1,2)@unit).masked_fill(~group, -torch.inf).topk(top_t, -1) for group in (missing,~missing)]
     weight,index = torch.cat([o.values for o in found], -1).exp(),torch.cat([o.indices for o in found], -1)
-    picked = torch.nn.functional.one_hot(index, cells.shape[1]).to(feat.dtype)@cells[:,None]       # (B,N,2T,C)
-    new = (weight[...,None]*picked).sum(2)/weight.sum(-1, keepdim=True)
+    picked = torch.nn.functional.one_hot(index.flatten(1), cells.shape[1]).to(feat.dtype)@cells # (B,N*2T,C)
+    new = (weight[...,None]*picked.unflatten(1, index.shape[1:])).sum(2)/weight.sum(-1, keepdim=True)
     return torch.where(missing.transpose(1,2), new, cells).transpose(1,2).reshape(feat.shape)
 
 class OneHotAttention(torch.nn.Module):

@@ -38,8 +38,8 @@ class Recipe:
     share:float=1.  # How far to go from the weights of the last stage but one to those of the last, 0..1; see `between`
 
 # %% ../../nbs/63_evidence.recipes.ipynb #4112fe8e
-_shipped = 'facades_ccby','faces_london_ccby','flowers_ccby'
-_free = ('free_photos',*_shipped)
+_three = 'facades_ccby','faces_london_ccby','flowers_ccby'
+_free = ('free_photos',*_three)
 _always = dict(n_lbp=0, ema=.999, lambda_m=0.)
 _gpu = dict(precision='bf16', keep=True)
 
@@ -56,7 +56,7 @@ def _by_judges(epochs, bs, lr):
 
 # %% ../../nbs/63_evidence.recipes.ipynb #eb299d63
 RECIPES = dict(
-    small=Recipe('soft fills, near to the truth, for any computer', _shipped,
+    small=Recipe('soft fills, near to the truth, for any computer', _three,
         (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
         dict(zip(HOLES, (22.94,26.82,24.26,22.53,21.13))), limits=(
             'Trained for a short time, with reconstruction losses alone: large holes are filled softly, '
@@ -90,7 +90,8 @@ def warn_if_far(
     "Warn where weights end further from `reached` than `within`."
     found = table[(table.method==table.method[0]) & (table.metric=='PSNR dB') & (table.over=='picture')].set_index('hole').value
     off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items() if abs(found[h]-v)>recipe.within]
-    if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; look at the log and the pictures of the run.')
+    if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; '
+        'look at the log and the pictures of the run.')
 
 # %% ../../nbs/63_evidence.recipes.ipynb #5909f9d7
 def mix_stages(
@@ -112,8 +113,10 @@ def sets_in(
     wanted = find_recipe(name).sets
     missing = [o for o in wanted if not (Path(folder)/o).is_dir()]
     if len(missing)==len(wanted): return None
-    if missing: raise PictureError(f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; '
-        'add what is missing, or give a folder with none of its sets, all pictures of which are then trained on.')
+    if missing: raise PictureError(
+        f'{folder} holds some of the picture sets of the recipe {name}, but not {", ".join(missing)}; '
+        'add what is missing, or give a folder with none of its sets, '
+        'all pictures of which are then trained on.')
     return list(wanted)
 
 # %% ../../nbs/63_evidence.recipes.ipynb #093458d9

@@ -34,7 +34,8 @@ def _check_facts(facts):
     "Raise `InpaintError` for facts that are missing or empty"
     missing = [k for k in FACTS if (v := facts.get(k)) is None or v=='']
     said = ', '.join(f'{k} ({FACTS[k]})' for k in missing)
-    if missing: raise InpaintError(f'The model card lacks {said}; give these facts, a card is not written without.')
+    if missing: raise InpaintError(
+        f'The model card lacks {said}; give these facts, a card is not written without.')
 
 # %% ../../nbs/56_training.card.ipynb #b180c870
 def hardware() -> dict: # system, cpu, cores, threads, gpu
@@ -59,7 +60,8 @@ def earlier_trainings(
 def _read_json(file, what):
     try: return json.loads(file.read_text(encoding='utf8'))
     except (OSError, ValueError) as e: raise InpaintError(
-        f'{file} is not the record of {what} ({type(e).__name__}); expected the JSON file that this package writes.') from None
+        f'{file} is not the record of {what} ({type(e).__name__}); '
+        'expected the JSON file that this package writes.') from None
 
 # %% ../../nbs/56_training.card.ipynb #f1ce5e7c
 def markdown_table(
@@ -193,8 +195,11 @@ def check_card(
 def _check_results(name, results):
     "Raise `InpaintError` for an evaluation that lacks something, or that is about other weights"
     if lacking := [k for k in ('methods','table','pictures','settings','versions','hardware') if not results.get(k)]: raise InpaintError(
-        f'The evaluation lacks {", ".join(lacking)}; expected results.json as `lbp-inpaint evaluate` writes it.')
-    if name not in results['methods']: raise InpaintError(f'The evaluation has no method {name} but {", ".join(results["methods"])}; evaluate the weights that the card is about.')
+        f'The evaluation lacks {", ".join(lacking)}; '
+        'expected results.json as `lbp-inpaint evaluate` writes it.')
+    if name not in results['methods']: raise InpaintError(
+        f'The evaluation has no method {name} but {", ".join(results["methods"])}; '
+        'evaluate the weights that the card is about.')
 
 # %% ../../nbs/56_training.card.ipynb #730c0939
 def card_text(

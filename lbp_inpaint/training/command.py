@@ -54,7 +54,8 @@ def open_run(
     except OSError as e: raise PictureError(
         f'The folder {run} for the run cannot be made ({e.strerror}); choose another place.') from None
     if (run/'model.safetensors').is_file() and not (run/'run.json').exists(): raise InpaintError(
-        f'{run} holds weights but no run that could be taken up; choose another folder, so that they are not lost.')
+        f'{run} holds weights but no run that could be taken up; '
+        'choose another folder, so that they are not lost.')
 
 # %% ../../nbs/57_training.command.ipynb #55a1b202
 def batch_callbacks(settings):
@@ -130,7 +131,8 @@ def _check_length(learn, run, config):
     for phase,name in ((1,'n_lbp'),(2,'n_joint')):
         n,done = config[name],at['epoch']
         if phase==at['phase'] and done+(at['batch']>0)>n: raise UsageError(
-            f'The run in {run} is in epoch {done} of phase {phase} already, but {name} = {n} came; give at least {done+1}.')
+            f'The run in {run} is in epoch {done} of phase {phase} already, but {name} = {n} came; '
+            f'give at least {done+1}.')
     if at['phase']==2 and config['n_lbp']!=(old := newest_state(run)[1]['config']['n_lbp']): raise UsageError(
         f'Phase 1 of the run in {run} is over after {old} epochs, but n_lbp = {config["n_lbp"]} came; '
         f'give {old}, or another folder to start a new run.')
@@ -185,7 +187,8 @@ def close_run(
     "Say how a run ended, and write its weights and card; raises `Stopped` where it was asked to stop."
     learn.checkpoints.write_json('stopped' if learn.stopped else 'finished')
     if learn.stopped: raise Stopped(f'Stopped by {signal.Signals(learn.stopped).name}; '
-        f'{learn.last_checkpoint or "no checkpoint was needed yet"}, and the same command goes on from there.', learn.stopped)
+        f'{learn.last_checkpoint or "no checkpoint was needed yet"}, '
+        'and the same command goes on from there.', learn.stopped)
     if rank_distrib(): return
     learn.export_inpainter(run, half, training=training_record(learn, config, earlier))
     write_card(run)

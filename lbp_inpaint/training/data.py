@@ -105,7 +105,8 @@ class InpaintDataset:
     def check_holes(self):
         "Raise `UsageError` for a mask function that cannot be called, or gives no mask"
         try: inspect.signature(self.mask_fn).bind(self.size, None)
-        except TypeError as e: raise UsageError(f'The mask function does not take (size, generator): {e}; write it as def mask_fn(size, generator).') from None
+        except TypeError as e: raise UsageError(f'The mask function does not take (size, generator): {e}; '
+            'write it as def mask_fn(size, generator).') from None
         except ValueError: pass # not written in Python
         self.hole(sample_generator(self.seed, 0, 0))
 
@@ -127,7 +128,8 @@ def _readable(self:InpaintDataset, i):
         if str(self.files[j]) in self.bad.seen: continue
         try: return self.read(j)
         except PictureError as e: self.bad.note(self.files[j], e)
-    raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; put undamaged PNG or JPEG files into the folder.')
+    raise PictureError(f'None of the {n} pictures can be read, {self.files[i]} among them; '
+        'put undamaged PNG or JPEG files into the folder.')
 
 # %% ../../nbs/40_training.data.ipynb #40c1d201
 @patch
@@ -184,7 +186,9 @@ def keep(self:InpaintDataset,
     most = ifnone(most, _free_memory(device)/2)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         size = sum(pool.map(self._kept_bytes, self.files))
-        if size>most: raise InpaintError(f'{len(self.files)} pictures take {size/1e9:.3g} GB of memory on {device}, where half of what is free is '
+        if size>most: raise InpaintError(
+            f'{len(self.files)} pictures take {size/1e9:.3g} GB of memory on {device}, '
+            'where half of what is free is '
             f'{most/1e9:.3g} GB; train without --keep (keep=False), or on fewer pictures.')
         decoded = [torch.from_numpy(np.array(o)).permute(2,0,1).to(device) for o in pool.map(self._scaled, range(len(self.files)))]
     self.decoded,self.sides = decoded,[(o.shape[2],o.shape[1]) for o in decoded]
@@ -199,7 +203,8 @@ def assemble(self:InpaintDataset,
     mask,        # `(B,1,H,W)`, True = hole, on the device
 ) -> tuple: # picture with a white hole, mask, truth, as from `__getitem__`
     "The batch that was drawn, from the pictures that are kept."
-    if self.decoded is None: raise InpaintError('The pictures that were kept did not come along with this copy of the data; call keep again.')
+    if self.decoded is None: raise InpaintError(
+        'The pictures that were kept did not come along with this copy of the data; call keep again.')
     s = self.size
     truth = torch.stack([self.decoded[j][:, y:y+s, x:x+s] for j,x,y,_ in places])
     mirrored = torch.tensor([o[3] for o in places]).to(mask.device, non_blocking=True)[:,None,None,None]
@@ -287,7 +292,8 @@ def show_batch(self:InpaintDL,
     **kwargs
 ):
     "Show samples of a batch, one a row; raises `UsageError` for what has no meaning here."
-    if ncols or unique: raise UsageError(f'show_batch shows each sample as a row of three pictures and takes no {"ncols" if ncols else "unique"}; use nrows.')
+    if ncols or unique: raise UsageError(
+        f'show_batch shows each sample as a row of three pictures and takes no {"ncols" if ncols else "unique"}; use nrows.')
     samples = b or (self.new(bs=nrows, num_workers=0) if nrows else self).one_batch()
     image,mask,truth = (o[:nrows or max_n].cpu() for o in samples)
     grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
@@ -343,13 +349,16 @@ class FolderMasks:
         folder, # Folder of mask files, white = hole, searched to the bottom
     ):
         self.folder,self.files = Path(folder),[]
-        if not self.folder.is_dir(): raise MaskError(f'{folder} is not a folder; give a folder of mask files, white where the hole is.')
+        if not self.folder.is_dir(): raise MaskError(f'{folder} is not a folder; '
+            'give a folder of mask files, white where the hole is.')
         found,problems = picture_files(self.folder),[]
         for f in found:
             if problem := self.problem(f): problems.append(problem)
             else: self.files.append(f)
         first = f' (the first: {problems[0]})' if problems else ''
-        if not self.files: raise MaskError(f'None of the {len(found)} files in {folder} can be used as a mask{first}; give PNG files with white holes.')
+        if not self.files: raise MaskError(
+            f'None of the {len(found)} files in {folder} can be used as a mask{first}; '
+            'give PNG files with white holes.')
         if problems: warnings.warn(f'{len(problems)} of the {len(found)} masks in {folder} are left out{first}.')
 
     def problem(self, file):
@@ -380,7 +389,8 @@ def check_size(
 ):
     "Raise `UsageError` for a size that the networks cannot work with."
     if not isinstance(size, Integral) or size<1 or size%sides: raise UsageError(
-        f'size must be a multiple of {sides}, since the networks halve pictures again and again, but {size!r} came; give {sides} or {2*sides}.')
+        f'size must be a multiple of {sides}, since the networks halve pictures again and again, '
+        f'but {size!r} came; give {sides} or {2*sides}.')
 
 ADVICE = dict(batch_size='use bs', val_bs='bs holds for validation, too', shuffle='training pictures always are', valid='use valid_pct, or folders called valid',
     item_tfms='pictures are cropped to size, mirrored and given holes by mask_fn', batch_tfms='pictures are cropped to size, mirrored and given holes by mask_fn',
@@ -411,9 +421,11 @@ def training_pictures(
     path = Path(folder)
     if not path.is_dir(): raise PictureError(f'{path} is not a folder; training needs a folder of pictures.')
     if masks and path.resolve()==Path(masks).resolve(): raise UsageError(
-        f'{path} was given for the pictures and for the masks, but a photograph is no mask; give a folder of mask files, white where the hole is.')
+        f'{path} was given for the pictures and for the masks, but a photograph is no mask; '
+        'give a folder of mask files, white where the hole is.')
     files = [f for f in picture_files(path) if not masks or Path(masks).resolve() not in f.resolve().parents]
-    if len(files)<2: raise PictureError(f'{path} holds {len(files)} pictures, but training needs at least 2, one of them for validation; add PNG or JPEG files.')
+    if len(files)<2: raise PictureError(f'{path} holds {len(files)} pictures, '
+        'but training needs at least 2, one of them for validation; add PNG or JPEG files.')
     return files
 
 # %% ../../nbs/40_training.data.ipynb #77827da0
@@ -457,7 +469,9 @@ class InpaintDataLoaders(DataLoaders):
         TrainSettings(valid_pct=valid_pct) # which checks it
         files,path = training_pictures(path, getattr(mask_fn, 'folder', None)),Path(path)
         train,valid = _split(files, path, valid_pct, seed)
-        if not train: raise PictureError(f'All {len(valid)} pictures below {path} are in folders called valid; put some elsewhere to train on, or give `valid_pct`.')
+        if not train: raise PictureError(
+            f'All {len(valid)} pictures below {path} are in folders called valid; '
+            'put some elsewhere to train on, or give `valid_pct`.')
         return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures, passes, sides)
 
 # %% ../../nbs/40_training.data.ipynb #41184321
@@ -471,7 +485,8 @@ def test_dl(self:InpaintDataLoaders,
     refuse_arguments(kwargs, ('files','bs'), dict(with_labels='truths always come along, since they are the pictures themselves'), 'test_dl')
     ds = self.valid_ds
     files = picture_files(files) if isinstance(files, (str,Path)) and Path(files).is_dir() else L(files)
-    if not files: raise PictureError('There are no pictures to test with; give paths, or a folder that holds some.')
+    if not files: raise PictureError('There are no pictures to test with; '
+        'give paths, or a folder that holds some.')
     test = InpaintDataset(list(files), ds.size, ds.mask_fn, ds.seed, bad=ds.bad)
     return InpaintDL(test, bs=bs or self.train.bs, shuffle=False, drop_last=False, device=self.device)
 
@@ -493,7 +508,8 @@ def check_pictures(self:InpaintDataLoaders,
     for o in found: self.train_ds.bad.note(*o)
     if len(found)>most*len(todo):
         listed = f', all are named in {self.train_ds.bad.path}' if self.train_ds.bad.path else ''
-        raise PictureError(f'{len(found)} of {len(todo)} pictures cannot be used (the first: {str(found[0][1]).partition("; ")[0]}{listed}); '
+        raise PictureError(
+            f'{len(found)} of {len(todo)} pictures cannot be used (the first: {str(found[0][1]).partition("; ")[0]}{listed}); '
             'mend or remove them, since training needs nine good ones in ten.')
     return len(found)
 

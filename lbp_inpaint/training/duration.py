@@ -74,7 +74,8 @@ def share_out(
     counted = tuple(max(1, int(s*rounds)) if s else 0 for s in share)
     need = sum(n*epoch(t, passes) for n,t in zip(counted, times))
     if need>1.1*seconds: raise UsageError(
-        f'The time is too short to train: {max(seconds,0)/60:.1f} minutes of duration are left, and one epoch of each phase '
+        f'The time is too short to train: {max(seconds,0)/60:.1f} minutes of duration are left, '
+        'and one epoch of each phase '
         f'takes {need/60:.2g} minutes here; make duration at least {1.2*need/60+1:.0f} minutes longer, '
         'or take fewer pictures or a smaller nf.')
     return *counted,max(1, int(passes*seconds/need)) # what the rounding left over

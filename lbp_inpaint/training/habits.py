@@ -37,7 +37,8 @@ def fill_metric(
     score.__name__ = name
     picture = torch.zeros(2, 3, 16, 16)
     try: float(torch.as_tensor(f(picture, picture)).float().mean())
-    except Exception as e: raise UsageError(f'The metric {name} cannot compare pictures ({type(e).__name__}); '
+    except Exception as e: raise UsageError(
+        f'The metric {name} cannot compare pictures ({type(e).__name__}); '
         'give a function (fill, truth) -> number, as fastai.metrics.mse.') from None
     return score
 
@@ -47,7 +48,8 @@ def turn_optimizer(
     "An optimiser that leaves networks alone whose turn it is not."
     if isinstance(opt_func, type) and issubclass(opt_func, torch.optim.Optimizer): opt_func = partial(OptimWrapper, opt=opt_func)
     if not isinstance(opt_func([[nn.Parameter(torch.zeros(1))]], lr=1e-3), OptimWrapper): raise UsageError(
-        "fastai's own optimisers move networks whose turn it is not; give a class of torch.optim as opt_func, as torch.optim.AdamW.")
+        "fastai's own optimisers move networks whose turn it is not; "
+        "give a class of torch.optim as opt_func, as torch.optim.AdamW.")
     return opt_func
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b20a
@@ -60,7 +62,8 @@ def check_learner_arguments(
 ):
     "Raise `UsageError` for what people bring along from fastai and what has no place here."
     refuse_arguments({k:v for k,v in given.items() if k in LEARNER_ADVICE}, (), LEARNER_ADVICE, 'inpaint_learner')
-    if given.get('pretrained') is True: raise UsageError("pretrained is the name of weights or their folder, but True came; give pretrained='small'.")
+    if given.get('pretrained') is True: raise UsageError(
+        "pretrained is the name of weights or their folder, but True came; give pretrained='small'.")
 
 def check_data(
     dls,           # What a learner is to be trained on
@@ -68,7 +71,8 @@ def check_data(
 ):
     "Raise `UsageError` for data that the networks cannot be trained on."
     if not isinstance(dls, InpaintDataLoaders): raise UsageError(
-        f'inpaint_learner needs InpaintDataLoaders, but {type(dls).__name__} came; make them with InpaintDataLoaders.from_folder.')
+        f'inpaint_learner needs InpaintDataLoaders, but {type(dls).__name__} came; '
+        'make them with InpaintDataLoaders.from_folder.')
     check_size(dls.train_ds.size, sides)
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b20d
@@ -91,7 +95,8 @@ class FamiliarLearner(ResumableLearner):
 
     def add_cb(self, cb):
         remedy = next((v for k,v in UNFIT.items() if isinstance(cb, k) or cb is k), None)
-        if remedy: raise UsageError(f'{getattr(cb, "__name__", type(cb).__name__)} does not fit a game, whose batch has several turns; {remedy}.')
+        if remedy: raise UsageError(f'{getattr(cb, "__name__", type(cb).__name__)} does not fit a game, '
+            f'whose batch has several turns; {remedy}.')
         return super().add_cb(cb)
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b210
@@ -152,7 +157,8 @@ def untrained(self:FamiliarLearner) -> list:
 def warn_untrained(self:FamiliarLearner):
     "Say which generators know nothing yet."
     if names := self.untrained(): warnings.warn(f'{" and ".join(o.upper() for o in names)} {"has" if len(names)==1 else "have"} not been trained yet, '
-        'so fills are those of random weights; train all phases with learn.fit_phases, or enter the last one with learn.phase(True).', stacklevel=3)
+        'so fills are those of random weights; train all phases with learn.fit_phases, '
+        'or enter the last one with learn.phase(True).', stacklevel=3)
 
 @patch
 def averaged(self:FamiliarLearner):
@@ -180,7 +186,8 @@ def predict(self:FamiliarLearner,
     **kwargs   # As for `Inpainter`
 ): # Pillow picture
     "Fill one picture; raises `UsageError` without a mask."
-    if mask is None: raise UsageError('predict fills holes and needs to know where they are, but no mask came; give predict(image, mask), white where the hole is.')
+    if mask is None: raise UsageError('predict fills holes and needs to know where they are, '
+        'but no mask came; give predict(image, mask), white where the hole is.')
     return self.inpainter()(image, mask, **kwargs)
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b21b
@@ -219,7 +226,8 @@ def show_results(self:FamiliarLearner,
     **kwargs
 ):
     "Show input, completed LBP, fill and truth; warns where a generator is untrained."
-    if 'ncols' in kwargs: raise UsageError('show_results shows each sample as a row and takes no ncols; use nrows.')
+    if 'ncols' in kwargs: raise UsageError(
+        'show_results shows each sample as a row and takes no ncols; use nrows.')
     self.warn_untrained()
     dl = dl or self.dls[ds_idx]
     grid = self.results_grid(dl.new(bs=nrows, num_workers=0) if nrows else dl, nrows or max_n)
@@ -229,12 +237,14 @@ def show_results(self:FamiliarLearner,
 @patch
 def export(self:FamiliarLearner, *args, **kwargs):
     "Not here; raises `InpaintError`."
-    raise InpaintError('export would write a pickle, which may hold any program; use learn.export_inpainter(folder), which Inpainter.from_pretrained reads.')
+    raise InpaintError('export would write a pickle, which may hold any program; '
+        'use learn.export_inpainter(folder), which Inpainter.from_pretrained reads.')
 
 @patch
 def tta(self:FamiliarLearner, *args, **kwargs):
     "Not for fills; raises `InpaintError`."
-    raise InpaintError('tta averages predictions of altered pictures, and averaged fills are blurred; use learn.get_preds.')
+    raise InpaintError('tta averages predictions of altered pictures, and averaged fills are blurred; '
+        'use learn.get_preds.')
 
 @patch
 def fine_tune(self:FamiliarLearner,

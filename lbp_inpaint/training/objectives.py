@@ -33,7 +33,8 @@ class Game:
     def check_phase(self, phase):
         "Raise `UsageError` for a phase that there is not"
         if phase not in self.phases: raise UsageError(f'The system {system_of(self.net)} is trained in '
-            f'phase{"s" if len(self.phases)>1 else ""} {" and ".join(map(str, self.phases))}, but phase {phase} came.')
+            f'phase{"s" if len(self.phases)>1 else ""} {" and ".join(map(str, self.phases))}, '
+            f'but phase {phase} came.')
 
     def predict(self,
         phase:int, # One of `phases`; raises `UsageError` for another

@@ -124,7 +124,8 @@ def starting_net(
     "The network that a training starts with."
     s,width = settings,{} if settings.nf is None else dict(nf=settings.nf)
     net = load_net(find_weights(s.pretrained)) if s.pretrained else build_net(s.system, **width, **(net_kwargs or {}))
-    if system_of(net)!=s.system: raise UsageError(f'The weights {s.pretrained} are of the system {system_of(net)}, '
+    if system_of(net)!=s.system: raise UsageError(
+        f'The weights {s.pretrained} are of the system {system_of(net)}, '
         f'but system = {s.system} came; give system = {system_of(net)}, or other weights.')
     switched = net.config | ({'hole_value':'smooth'} if s.smooth_hole else {}) | ({'resize_conv':True} if s.resize_conv else {})
     if switched==net.config: return net

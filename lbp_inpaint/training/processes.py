@@ -44,7 +44,8 @@ class SyncGrads(Callback):
         try: op(x, *args)
         except RuntimeError as e: raise InpaintError(
             f'Process {rank_distrib()} has lost another of the {num_distrib()} processes ({str(e).splitlines()[0][:120]}); '
-            'see the message of the one that ended first, and start all of them again to go on from the last checkpoint.') from None
+            'see the message of the one that ended first, '
+            'and start all of them again to go on from the last checkpoint.') from None
 
     @torch.no_grad()
     def before_fit(self):

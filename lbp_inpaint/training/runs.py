@@ -28,7 +28,8 @@ def save_state(
 ):
     "Write tensors and plain data into one file, completely or not at all; raises `InpaintError`."
     bad = [k for k,v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
-    if bad: raise InpaintError(f'The state is not saved to {file}, because {bad[0]} holds numbers that are not finite; '
+    if bad: raise InpaintError(
+        f'The state is not saved to {file}, because {bad[0]} holds numbers that are not finite; '
         'lower the learning rate and go on from the file as it is.')
     save_tensors(file, tensors, plain)
 
@@ -38,10 +39,12 @@ def load_state(
 ) -> tuple: # (tensors, plain data)
     "Read what `save_state` wrote; raises `InpaintError` where a single bit is wrong."
     try: return load_tensors(file)
-    except FileNotFoundError: raise InpaintError(f'There is no checkpoint {file}; check the folder of the run.') from None
+    except FileNotFoundError: raise InpaintError(f'There is no checkpoint {file}; '
+        'check the folder of the run.') from None
     except (OSError, ValueError) as e: raise InpaintError(
         f'The checkpoint {file} is damaged, or of an older version ({str(e).splitlines()[0]}); '
-        'copy it again, remove it to go on from an older one, or choose another folder to start a new run.') from None
+        'copy it again, remove it to go on from an older one, '
+        'or choose another folder to start a new run.') from None
 
 # %% ../../nbs/46_training.runs.ipynb #fcb434cd
 class TrackPosition(Callback):

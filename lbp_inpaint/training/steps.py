@@ -71,7 +71,7 @@ class FiniteSteps(StatefulCallback):
         players = self.learning
         norm = torch.nn.utils.get_total_norm([p.grad for p in players if p.grad is not None])
         fine = torch.stack([norm+self.loss,self.loss]).isfinite()
-        if self._fused(): self.leave_to_adam(fine[0]); self.note(fine[0])
+        if self._unread(): self.leave_to_adam(fine[0]); self.note(fine[0])
         elif not all(fine.tolist()): self._skip(fine[1])
         else: self.recent.append(0)
         if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
@@ -101,9 +101,9 @@ def _count(self:FiniteSteps, turn, terms=()):
 
 # %% ../../nbs/43_training.steps.ipynb #6d0754e0
 @patch
-def _fused(self:FiniteSteps):
-    "Can the optimiser itself leave a step out?"
-    return bool(self.opt.opt.defaults.get('fused')) and self._scale()==1
+def _unread(self:FiniteSteps):
+    "Should the optimiser itself leave a step out, since to read the flag would be to wait?"
+    return self.loss.device.type!='cpu' and bool(self.opt.opt.defaults.get('fused')) and self._scale()==1
 
 @patch
 def leave_to_adam(self:FiniteSteps,

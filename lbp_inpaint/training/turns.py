@@ -51,9 +51,9 @@ class Players(nn.Module):
 
 # %% ../../nbs/42_training.turns.ipynb #7eea687d
 class AdamWrapper(OptimWrapper):
-    "torch's Adam for a Learner, on a GPU in one fused step; its hyper-parameters are the numbers among torch's settings, as fastai's loggers expect."
+    "torch's Adam for a Learner, in one fused step; its hyper-parameters are the numbers among torch's settings."
     def __init__(self, params, **kwargs):
-        fused = any(p.is_cuda for o in params for p in o) or None
+        fused = all(p.device.type in ('cpu','cuda') for o in params for p in o) or None
         super().__init__(params, opt=torch.optim.Adam, **{'fused':fused, **kwargs})
     @property
     def hypers(self):
