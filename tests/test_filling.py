@@ -163,7 +163,7 @@ def test_the_command_line_gives_the_same_detail_and_plain_fills_without_it(case,
     assert (sharp==np.array(Inpainter(small.net, 'cpu', detail=True)(*case))).all() and (plain==np.array(small(*case))).all()
     inner = ndimage.binary_erosion(hole, iterations=5)
     def roughness(x): return np.abs(x-ndimage.gaussian_filter(x, (3,3,0)))[inner].mean()
-    assert roughness(sharp)>2*roughness(plain) and roughness(sharp)<2*roughness(case[0].astype(float))
+    assert roughness(sharp)>1.5*roughness(plain) and roughness(sharp)<2*roughness(case[0].astype(float))
     assert abs(sharp[inner].mean()-plain[inner].mean())<5, 'colours stay those of the fill'
 
 def test_a_folder_is_filled_picture_by_picture(photographs, tmp_path, small):
