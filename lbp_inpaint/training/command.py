@@ -170,7 +170,7 @@ def training_record(
     cpu = f'{machine["cpu"]}, {machine["threads"]} thread{"s"*(machine["threads"]>1)}'
     return dict(**{k:v for k,v in config.items() if k!='network'}, **config['network'], held_out=len(learn.dls.valid_ds),
         masks=masks_in_words(learn.dls.train_ds.mask_fn),
-        steps=(config['n_lbp']+config['n_joint'])*len(learn.dls.train), seconds=round(learn.checkpoints.seconds),
+        steps=(config['n_lbp']+config['n_joint'])*len(learn.dls.train), seconds=round(learn.checkpoints.spent),
         hardware=machine['gpu'] if torch.device(learn.dls.device).type=='cuda' else cpu,
         torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__,
         validation={k:v for k,v in last.items() if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')},

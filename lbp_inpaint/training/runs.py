@@ -272,7 +272,7 @@ class Checkpoints(Callback):
     ):
         store_attr('minutes,steps,config,harmless,export')
         self.folder,self.metrics_for_best,self.rows,self.best = Path(run),best,[],None
-        self.started = time.monotonic()
+        self.started,self.spent = time.monotonic(),0
 
     def before_fit(self): self.saved = time.monotonic()
     def after_train(self): self.generators = random_generators()
@@ -314,7 +314,8 @@ def save(self:Checkpoints,
     self.saved = time.monotonic()
     if rank_distrib(): return
     tensors,plain = self.learn.state(generators)
-    plain.update(config=self.config, rows=self.rows, best=self.best, seconds=self.seconds)
+    self.spent = self.seconds # a run that is over takes no more, however often it is called again
+    plain.update(config=self.config, rows=self.rows, best=self.best, seconds=self.spent)
     keep_previous(self.folder/'last.safetensors', self.folder/'previous.safetensors')
     save_state(self.folder/'last.safetensors', tensors, plain)
     epoch,batch = self.position['epoch'],self.position['batch']
@@ -366,5 +367,5 @@ def resume(self:ResumableLearner,
     if keep and keep.config:
         for change in check_config(plain['config'] or {}, keep.config, keep.harmless): warnings.warn(change)
     self.load_run_state(*found)
-    if keep: keep.rows,keep.best,keep.started = plain['rows'],plain['best'],time.monotonic()-plain['seconds']
+    if keep: keep.rows,keep.best,keep.spent = (plain[k] for k in ('rows','best','seconds')); keep.started = time.monotonic()-keep.spent
     return True
