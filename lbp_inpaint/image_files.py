@@ -58,7 +58,8 @@ def _check_png(f):
     cicp = None
     for kind,body,crc in _png_parts(f):
         if zlib.crc32(body, zlib.crc32(kind))!=int.from_bytes(crc, 'big'):
-            raise SyntaxError(f'checksum of its {kind.decode("ascii","replace")} part')
+            name = kind.decode() if kind.isalpha() else 'unnamed' # a damaged name may be anything
+            raise SyntaxError(f'checksum of its {name} part')
         if kind==b'cICP': cicp = body
     return cicp
 

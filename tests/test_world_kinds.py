@@ -245,6 +245,14 @@ def test_long_texts_and_profiles_are_no_damage(part, late, tmp_path):
     words = keeps(tmp_path/'p.png', EIGHT)
     assert late or 'over a megabyte' in words # behind the pixels Pillow passes over it
 
+@pytest.mark.parametrize('name', (b'IH;T', b'\xff\n\0.', b'IDAT'))
+def test_a_part_whose_name_is_damaged_is_told_in_one_sentence(name, tmp_path):
+    good = png(header(8, 2), rows(EIGHT), END)
+    (tmp_path/'p.png').write_bytes(good.replace(b'IDAT', name).replace(good[-16:-12], b'0000'))
+    for read in (load_pixels,read_hole):
+        with pytest.raises((PictureError,MaskError), match='checksum of its (IDAT|unnamed) part is wrong') as e: read(tmp_path/'p.png')
+        assert str(e.value).count('; ')==1 and str(e.value).isprintable()
+
 # formats of which Pillow keeps 8 bits
 
 @pytest.mark.parametrize('top', (65535,4095,256))
