@@ -1,6 +1,6 @@
 """Five ways to fill a hole without learning anything, and how good they can be.
 
-`CLASSICAL` has the five methods by name: `mean_colour`, `smooth`, `biharmonic`, `telea` and `navier_stokes`.
+The five methods are `mean_colour`, `smooth`, `biharmonic`, `telea` and `navier_stokes`; `CLASSICAL` has them under the short names that the commands know.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.classical.html.md"""
 
