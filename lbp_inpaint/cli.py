@@ -281,6 +281,8 @@ def main(
         warnings.showwarning = _say
         if quiet: _mute(stack, command)
         code,problem = _run(command, kwargs)
+    # whoever is impatient presses Ctrl-C again, while Python tidies up
+    if code==130 and args is None: signal.signal(signal.SIGINT, signal.SIG_IGN)
     if problem: _say(problem)
     return code
 

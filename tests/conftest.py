@@ -1,6 +1,7 @@
 "What several tests need: photographs that scikit-image bundles, a folder of them, thin VGG weights, the shipped model."
-import os
+import os, signal, threading
 os.environ['OMP_NUM_THREADS'] = '1' # threads that wait for each other on a busy machine make narrow nets up to 50 times slower
+if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGINT, signal.default_int_handler) # a job in the background ignores it, and so would the programs that tests interrupt
 import numpy as np, pytest, torch
 from PIL import Image
 from skimage import data

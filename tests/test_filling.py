@@ -307,6 +307,20 @@ def test_detail_equals_patches_laid_by_hand(name, photographs):
     np.testing.assert_allclose(got, drawn_by_hand(levels, hole, values), atol=2e-3)
     assert (got.std(0)>2*values.std(0)).all()
 
+@pytest.mark.parametrize('name', ('astronaut','coffee','chelsea'))
+def test_no_line_shows_where_windows_meet(name, photographs):
+    "Steps across the common line of two windows that draw one hole are like those beside it"
+    levels = photographs[name][:300,:400]
+    hole = np.zeros((300,400), bool); hole[100:200,100:340] = True
+    pixels,line = HolePixels(hole),220
+    _,x = np.nonzero(hole)
+    values = np.full((pixels.n,3), levels[~hole].mean()/127.5-1, np.float32)
+    windows = [Window(0,o,300,1) for o in (0,100)]
+    levels = levels.copy()
+    levels[hole] = (painting._draw_detail(values, levels, hole, pixels, windows, 1*(x>=line), 150)+1)*127.5
+    steps = np.abs(np.diff(levels[100:200].astype(float), axis=1)).mean((0,2))
+    assert steps[line-1]<1.3*steps[line-13:line+12].mean()
+
 def test_a_large_hole_is_as_sharp_as_its_surroundings(photographs, small, monkeypatch):
     levels,hole = large_case(photographs)
     inner,ring = ndimage.binary_erosion(hole, iterations=4),ndimage.binary_dilation(hole, iterations=50)&~hole

@@ -30,12 +30,13 @@ def test_side_by_side_equals_alone(many, small):
         with Image.open(o.written[0]) as im: assert im.tobytes()==alone.tobytes()
     assert not threads()
 
-def test_a_failure_is_one_pictures_own(many):
+@pytest.mark.parametrize('overwrite', (False,True))
+def test_a_failure_is_one_pictures_own(overwrite, many):
     "A picture that cannot be read, one without a mask, one that cannot be written"
     (many/'in'/'1.png').write_bytes(b'not a picture'); (many/'masks'/'3.png').unlink()
     (many/'out'/'5.png'/'x').mkdir(parents=True) # a folder where the result should go
     told = []
-    with pytest.raises(PictureError, match='6 filled, 3 refused'): fill(many/'in', many/'masks', many/'out', tell=told.append, device='cpu', overwrite=True)
+    with pytest.raises(PictureError, match='6 filled, 3 refused'): fill(many/'in', many/'masks', many/'out', tell=told.append, device='cpu', overwrite=overwrite)
     assert [o.picture.stem for o in told if o.problem]==['1','3','5'] and len(list((many/'out').iterdir()))==7
     assert not threads()
 
@@ -60,6 +61,18 @@ def test_ctrl_c_ends_the_command(many):
     p.communicate(timeout=60)
     assert p.returncode and all(o.name[0]!='.' for o in (many/'out').iterdir())
     for o in (many/'out').iterdir(): Image.open(o).load()
+
+@pytest.mark.skipif(os.name=='nt', reason='Windows has no SIGINT for one process')
+def test_ctrl_c_once_more_while_python_ends_adds_nothing():
+    code = """import atexit, os, signal, sys
+from lbp_inpaint import cli
+from lbp_inpaint.filling import folders
+def stop(*args, **kwargs): raise KeyboardInterrupt
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+folders.fill,sys.argv[1:] = stop,['fill','in','masks']
+sys.exit(cli.main())"""
+    p = subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH':str(ROOT)}, capture_output=True, text=True)
+    assert (p.returncode,p.stderr)==(130,'lbp-inpaint: stopped.\n')
 
 def test_a_fault_of_the_network_reaches_whoever_called(many, monkeypatch):
     def run(self, image, mask): raise RuntimeError('no such kernel')

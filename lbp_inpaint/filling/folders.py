@@ -332,7 +332,9 @@ def _side_by_side(jobs, work, passes):
 # `written`: paths; `status`: filled, skipped or refused; `problem`: an `InpaintError`
 Outcome = namedtuple('Outcome', 'picture mask written status problem', defaults=(None,))
 
-def _is_done(job, s): return not s.overwrite and isinstance(job.result, Path) and _is_there(job.result)
+def _is_done(job, s):
+    if s.overwrite or not isinstance(job.result, Path): return False
+    return _is_there(job.result) and not job.result.is_dir() # a folder of its name is no result
 
 def _outcome(inp, job, s, watch=None, opened=None):
     "Fill one file, or leave it: its `Outcome`"

@@ -180,6 +180,10 @@ def _carry_out(plan, now, soft):
 def _touched(where, grid): # cells `(1,*grid)` with any such pixel
     return F.adaptive_max_pool2d(torch.from_numpy(where)[None].float(), grid)
 
+def _fade(own): # 1 in the cells `(1,h,w)` that are a window's own, down to 0 as far beyond as patches reach
+    near = F.max_pool2d(own, _STEP+1, 1, _STEP//2)
+    return F.avg_pool2d(near, _STEP+1, 1, _STEP//2, count_include_pad=False)
+
 def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     "Give the hole pixels that are a window's `own` the detail of what is known there, in place"
     y0,x0 = max(0,w.top),max(0,w.left)
@@ -194,10 +198,17 @@ def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     soft,fine = _halves(cells, share)
     pending,wanted = ~valid,np.zeros_like(valid)
     pending[y,x] = ~done[i]; wanted[y[own],x[own]] = True
-    plan = _plan(soft[0], fine[0], known, 1-_touched(pending, grid), _touched(wanted, grid))
+    wanted = _touched(wanted, grid)
+    plan = _plan(soft[0], fine[0], known, 1-_touched(pending, grid), wanted)
     if not plan: return
     drawn,(top,left) = _carry_out(plan, now, soft)
-    values[i[own]],done[i[own]] = drawn[:,y[own]-top,x[own]-left].T,True
+    fade = _enlarged(_fade(wanted)[None], valid.shape, top, left, *drawn.shape[1:])[0].numpy()
+    y,x = y-top,x-left
+    here = own | done[i]&(y>=0)&(y<len(fade))&(x>=0)&(x<fade.shape[1])
+    y,x,i,own = (o[here] for o in (y,x,i,own))
+    part = np.where(own, 1, fade[y,x])[:,None]
+    values[i] = part*drawn[:,y,x].T.numpy() + (1-part)*values[i]
+    done[i[own]] = True
 
 def _draw_detail(values, rgb, unknown, pixels, windows, owner, size):
     "Colours `(n,3)` in [-1,1] of the hole's pixels, with the detail that windows wider than `size` have lost"
