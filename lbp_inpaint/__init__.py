@@ -15,7 +15,7 @@ Modules:
 - `lbp_inpaint.evidence.evaluate`: One command: method by hole by metric, all methods on the same holes, in a table that can be stopped, resumed and repeated.
 - `lbp_inpaint.evidence.recipes`: Which pictures, which settings, how long it takes and what came of it; from photographs to weights with their model card in one command.
 - `lbp_inpaint.evidence.scores`: The same holes for everybody, all numbers of a fill, and intervals from paired scores.
-- `lbp_inpaint.files`: Completely or not at all; and what a file is that no reader knows.
+- `lbp_inpaint.files`: Completely or not at all; and what an unreadable file really is.
 - `lbp_inpaint.filling.detail`: A soft fill knows which colours belong where, and the rest of the picture knows what sharp looks like: detail copied from one to the other, patch by patch, as far as it can be trusted.
 - `lbp_inpaint.filling.explain`: The patches that a hole pixel borrowed from, and the structure that guided it.
 - `lbp_inpaint.filling.export`: A fill as a program that needs none of this package's code.
@@ -60,7 +60,7 @@ Modules:
 - `lbp_inpaint.training.phases`: Stage one learns structure, then both stages learn to paint: the paper's training as turns of a fastai Learner.
 - `lbp_inpaint.training.processes`: Each process plays a part of every batch; the gradients of each turn are averaged, and all take the same step.
 - `lbp_inpaint.training.recording`: A whole batch as one CUDA graph, recorded once and replayed.
-- `lbp_inpaint.training.runs`: Checkpoints from which a training goes on as if nothing had happened, to the same bits.
+- `lbp_inpaint.training.runs`: Checkpoints from which a training goes on as if nothing had happened: on a processor to the same bits.
 - `lbp_inpaint.training.sets`: The paper's sets and ours by name: what lies where, how many pictures there are, and under which licence.
 - `lbp_inpaint.training.shift_net`: Three losses: absolute differences, a discriminator, and a guidance loss that teaches the decoder what to look for.
 - `lbp_inpaint.training.steps`: What happens to a gradient before it becomes a step, and an average of the weights behind the steps.

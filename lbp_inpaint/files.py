@@ -1,6 +1,6 @@
-"""Completely or not at all; and what a file is that no reader knows.
+"""Completely or not at all; and what an unreadable file really is.
 
-`write_file` writes a file completely or not at all. `identify_file` says what a file is that no reader knows.
+`write_file` writes a file completely or not at all. `identify_file` says what an unreadable file really is.
 
 Docs: https://lbp-inpaint.github.io/lbp-inpaint/files.html.md"""
 

@@ -1,4 +1,4 @@
-"""Checkpoints from which a training goes on as if nothing had happened, to the same bits.
+"""Checkpoints from which a training goes on as if nothing had happened: on a processor to the same bits.
 
 `Checkpoints` keeps a run in a folder, and `ResumableLearner.resume` takes it up again.
 
