@@ -61,7 +61,7 @@ def _side(thickness, shape, size):
 
 def _row(lo, hi, side, dim):
     "Windows that cover `lo..hi`: list of (first coordinate; first and last one that it is to fill)"
-    n = max(1, -(-(8*(hi-lo)-4*side)//(3*side))+1)
+    n = max(1, -(-(8*(hi-lo-2*CELL)-4*side)//(3*side))+1) # a hole may end two cells before its box does
     middles = [(lo+hi)/2] if n==1 else np.linspace(lo+side/4, hi-side/4, n)
     ends = [lo, *((a+b)/2 for a,b in zip(middles, middles[1:])), hi]
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
