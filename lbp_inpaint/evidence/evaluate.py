@@ -78,8 +78,8 @@ def find_method(
     detail = name[len(source):]
     try: folder = find_weights(source)
     except WeightsError as e:
-        raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)}, and as for '
-            f'weights: {e}') from None
+        raise WeightsError(f'{name} is no method: it is none of {", ".join(CLASSICAL)} (spaces part '
+            f'their names), nor weights: {str(e)[:1].lower()+str(e)[1:]}') from None
     inpainter = Inpainter.from_pretrained(folder, device, detail=bool(detail))
     label,id = Path(source).resolve().name+detail,f'fill{detail} {read_about(folder)["sha256"][:16]}'
     return Method(name, label, id, inpainter=inpainter)

@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/training.command.html.md"""
 
 # %% auto #0
 __all__ = ['HARMLESS', 'load_pictures', 'open_run', 'batch_callbacks', 'start_run', 'files_digest', 'data_digest', 'masks_digest',
-           'run_config', 'keep_run', 'masks_in_words', 'training_record', 'close_run', 'train']
+           'run_config', 'keep_run', 'masks_in_words', 'training_record', 'close_run', 'log_by_name', 'train']
 
 # %% ../../nbs/57_training.command.ipynb #2f073878
 import hashlib, signal
@@ -193,6 +193,18 @@ def close_run(
     learn.export_inpainter(run, half, training=training_record(learn, config, earlier))
     write_card(run)
 
+# %% ../../nbs/57_training.command.ipynb #7d3e0a12
+def log_by_name(
+    learn:InpaintLearner, # Is told how to log
+):
+    "Print each epoch as one line of names and numbers, and no progress bar."
+    learn.remove_cb(ProgressCallback)
+    def log(row):
+        pairs = zip(learn.recorder.metric_names, row)
+        print(', '.join(f'{k} {v:.5g}' if isinstance(v, float) else f'{k} {v}' for k,v in pairs), flush=True)
+    learn.logger = log
+
+
 # %% ../../nbs/57_training.command.ipynb #dd134f23
 @takes(TrainSettings)
 def train(
@@ -207,8 +219,8 @@ def train(
     with process_group():
         learn,settings = start_run(folder, run, settings)
         earlier = earlier_trainings(settings.pretrained) if settings.pretrained else []
+        if not (IN_NOTEBOOK or sys.stdout.isatty()): log_by_name(learn)
         learn.distrib()
-        if not (IN_NOTEBOOK or sys.stdout.isatty()): learn.remove_cb(ProgressCallback) # nobody sees a bar that is drawn into a file
         config = run_config(learn, folder, settings)
         keep_run(learn, run, settings, config)
         learn.fit_phases(settings.n_lbp, settings.n_joint, decay=settings.decay)
