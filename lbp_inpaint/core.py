@@ -21,7 +21,8 @@ def from_uint8(
     x:torch.Tensor, # uint8, any shape, 0..255
 ) -> torch.Tensor: # float32, the same shape, [-1,1]
     "Grey levels as floats, the same to the last bit on every device."
-    # A GPU divides by a tensor, but it multiplies by the reciprocal of a plain number, which rounds differently.
+    # A GPU divides by a tensor, but it multiplies by the reciprocal of a plain number, which rounds
+    # differently.
     return x.float()/torch.full((), 127.5, device=x.device) - 1
 
 def to_uint8(
@@ -77,7 +78,8 @@ def find_device(
 def find_precision(
     name:str,     # One of `PRECISIONS`
     device='cpu', # Where networks will compute, as `find_device` gives it
-) -> torch.dtype: # None for fp32; raises `UsageError` for an unknown name, and where the device cannot compute in it
+    # None for fp32; raises `UsageError` for an unknown name, and where the device cannot compute in it
+) -> torch.dtype:
     "The type of forward passes in a precision."
     kind,dtype = torch.device(device).type,look_up(name, PRECISIONS, 'precision')
     if dtype is None: return None
@@ -85,7 +87,8 @@ def find_precision(
     try:
         with torch.autocast(kind, dtype): works = (x@x).dtype==dtype
     except RuntimeError: works = False
-    if not works: raise UsageError(f'The device {device} cannot compute in {name}; use fp32, or another device.')
+    if not works:
+        raise UsageError(f'The device {device} cannot compute in {name}; use fp32, or another device.')
     return dtype
 
 # %% ../nbs/03_core.ipynb #93e0952b

@@ -510,7 +510,8 @@ def load_pixels(
     # A path, an open binary file, a Pillow picture, an array `(H,W[,3 or 4])`, or a tensor `(3 or 1,H,W)`
     source,
     max_megapixels=200, # Refuse, from the header alone, what has more
-) -> tuple: # upright pixels, a Pillow picture or an array that Pillow has no mode for; what Pillow calls `info`
+    # upright pixels, a Pillow picture or an array that Pillow has no mode for; what Pillow calls `info`
+) -> tuple:
     "The pixels of a picture as they are stored; raises `PictureError` where that cannot be done."
     name = (source or "''") if isinstance(source, (str,os.PathLike)) else 'The picture'
     try:

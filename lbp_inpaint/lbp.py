@@ -15,10 +15,11 @@ from .errors import *
 from .core import *
 
 # %% ../nbs/04_lbp.ipynb #4be6f722
-_OFFSETS = (-1,1),(0,1),(1,1),(1,0),(1,-1),(0,-1),(-1,-1),(-1,0) # clockwise from top right: bits 1, 2, 4 ... 128
+# clockwise from top right: bits 1, 2, 4 ... 128
+_OFFSETS = (-1,1),(0,1),(1,1),(1,0),(1,-1),(0,-1),(-1,-1),(-1,0)
 
 def _neighbours(x, border):
-    "The eight shifted copies of `x` `(B,1,H,W)`, 0 outside; `border='wrap'` joins the top and left edges to the opposite ones"
+    "Eight shifted copies of `x` `(B,1,H,W)`, 0 outside; 'wrap' joins top and left edges to the opposite ones"
     h,w = x.shape[-2:]
     p = F.pad(x, (1,1,1,1))
     if border=='wrap':
@@ -33,17 +34,20 @@ def check_lbp_switches(
 ):
     "Raise `UsageError` on anything else."
     if threshold not in ('gt','ge') or border not in ('zero','wrap'): raise UsageError(
-        f"threshold must be 'gt' or 'ge' and border 'zero' or 'wrap', but {threshold!r} and {border!r} came; choose one of these.")
+        f"threshold must be 'gt' or 'ge' and border 'zero' or 'wrap', but {threshold!r} and {border!r} came; "
+        "choose one of these.")
 
 # %% ../nbs/04_lbp.ipynb #d659e1ee
 def lbp_codes(
     grey:torch.Tensor,      # `(B,1,H,W)`, uint8
     threshold:str='gt',     # 'gt': bit 1 if a neighbour is brighter (Eq. 1); 'ge': or equal (published code)
-    border:str='zero',      # 'zero': bit 0 outside the picture; 'wrap': top and left edges see the opposite edge (published code)
+    # 'zero': bit 0 outside the picture; 'wrap': top and left edges see the opposite edge (published code)
+    border:str='zero',
 ) -> torch.Tensor: # `(B,1,H,W)`, uint8 codes 0..255
     "The local binary pattern of every pixel, Eq. 1; raises `UsageError` on other dtypes, shapes or switches."
     if grey.dtype!=torch.uint8 or grey.ndim!=4 or grey.shape[1]!=1: raise UsageError(
-        f'LBP needs grey levels as uint8 of shape (B,1,H,W), but {grey.dtype} {tuple(grey.shape)} came; see `to_grey`.')
+        f'LBP needs grey levels as uint8 of shape (B,1,H,W), but {grey.dtype} {tuple(grey.shape)} came; '
+        'see `to_grey`.')
     check_lbp_switches(threshold, border)
     test = torch.gt if threshold=='gt' else torch.ge
     exists = _neighbours(torch.ones_like(grey), border)

@@ -293,7 +293,7 @@ def check_hole(
     levels:tuple=None,  # What `mask_levels` gave, where the mask was drawn in black and white
     which='The mask',   # What to call the mask
 ):
-    "Warn of a hole that is empty or over 60 % of the picture; raise `MaskError` over 98 %, or on a photograph."
+    "Warn of an empty hole or one over 60 % of the picture; raise `MaskError` over 98 %, or on a photograph."
     if levels: _check_photograph(levels, picture, hole, which)
     share,covered = hole.mean(),_covered(hole, picture)
     if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, '
@@ -345,7 +345,7 @@ def read_hole(
     picture=None, # The `Picture` it is a hole of, and compared with; or a (width, height) it must have
     settings:MaskSettings=MaskSettings(), # How the mask is read
 ) -> np.ndarray: # bool `(H,W)`, True = hole
-    "Where the hole is; raises `MaskError` on a mask that cannot be read or does not fit, warns where it looks wrong."
+    "Where the hole is; raises `MaskError` on a mask that is unreadable or does not fit, warns of odd ones."
     which = f'The mask {source}' if isinstance(source, (str,os.PathLike)) else 'The mask'
     whole = isinstance(picture, Picture)
     if whole and not (settings.mask_from_alpha or settings.mask_color) and _is_picture(source, picture):

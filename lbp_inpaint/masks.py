@@ -29,7 +29,8 @@ def center_mask(
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole
     "A square hole in the centre; raises `UsageError` where it does not fit."
     if not 0<hole<=size:
-        raise UsageError(f'A centre hole of {hole} pixels does not fit a picture of {size}; choose 1 to {size}.')
+        raise UsageError(f'A centre hole of {hole} pixels does not fit a picture of {size}; '
+            f'choose 1 to {size}.')
     a = (size-hole)//2
     mask = torch.zeros(1,size,size)
     mask[:, a:a+hole, a:a+hole] = 1

@@ -499,9 +499,11 @@ def check_format(self:Picture,
     "Raise `PictureError` where the picture has transparency, and its file's format has none."
     stream = hasattr(path, 'write')
     kind = kind or (_own_format(self.info) if stream else output_format(path))
-    alpha = None if kind in _CLEAR or not self.is_clear else self.alpha if opaque is None else self.alpha[~opaque]
+    alpha = (None if kind in _CLEAR or not self.is_clear
+        else self.alpha if opaque is None else self.alpha[~opaque])
     if alpha is not None and (alpha<_opaque(alpha)).any(): raise PictureError(
-        f'{"The output" if stream else f"The output {path}"} is {kind}, which holds no transparency, but {self.name} has some; write PNG, TIFF or WebP.')
+        f'{"The output" if stream else f"The output {path}"} is {kind}, which holds no transparency, '
+        f'but {self.name} has some; write PNG, TIFF or WebP.')
     return kind
 
 @patch

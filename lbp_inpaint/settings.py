@@ -172,7 +172,9 @@ SYSTEM_NAMES = 'lbp','ca','sh','gc','ec'
 @dataclass(frozen=True)
 class LearnerSettings(LossSettings):
     "What a learner is made of; numbers that are left open are those of the system."
-    system:str = setting('lbp', *one_of(*SYSTEM_NAMES)) # The paper's, 'lbp', or one that it is compared with: contextual attention 'ca', Shift-Net 'sh', gated convolution 'gc', EdgeConnect 'ec'
+    # The paper's, 'lbp', or one that it is compared with: contextual attention 'ca', Shift-Net 'sh', gated
+    # convolution 'gc', EdgeConnect 'ec'
+    system:str = setting('lbp', *one_of(*SYSTEM_NAMES))
     # Width of generators and discriminators; that of the system's paper without it: 64, of ca 32, of gc 48
     nf:int = setting(None, *at_least(1))
     # Weight of the reconstruction loss, Eq. 3; 10 without it, of sh 100, of gc and ec 1
@@ -261,7 +263,9 @@ def hole_range(
 @dataclass(frozen=True)
 class EvaluateSettings(Settings):
     "How methods are scored."
-    methods:list = setting(None, bool, 'at least one name') # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with +detail behind them; without it small and all classical ones
+    # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also
+    # with +detail behind them; without it small and all classical ones
+    methods:list = setting(None, bool, 'at least one name')
     holes:list = setting(HOLES, bool, 'at least one name') # 'centre' and ranges of percent such as 20-30
     masks:str = None             # Folder of mask files to deal out instead of drawn irregular holes
     resize_mask:bool = False     # Scale and crop masks of another size as the pictures are?
@@ -319,7 +323,9 @@ class CompareSettings(Settings):
     budget:str = setting('tiny', *one_of('tiny','short','small','full')) # 'tiny', 'short', 'small' or 'full'
     # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
     systems:list = setting(SYSTEM_NAMES, *_names(SYSTEM_NAMES))
-    tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))     # 'width': a common fraction of official width; 'compute': equal training compute; 'loss': one plain loss for all
+    # 'width': a common fraction of official width; 'compute': equal training compute; 'loss': one plain loss
+    # for all
+    tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))
     seeds:int = setting(3, *at_least(1))       # Trainings of each system, from seeds 0, 1, 2...
     # 'centre', the paper's Table I, and ranges of percent such as 20-30, its Table II
     holes:list = setting(HOLES, bool, 'at least one name')

@@ -29,13 +29,15 @@ class Recipe:
     "A training by name."
     what:str       # What the weights are for
     sets:tuple     # Names of the picture sets
-    stages:tuple   # Settings of `train`, a dict for each stage; a stage starts from the weights of the one before
+    # Settings of `train`, a dict for each stage; a stage starts from the weights of the one before
+    stages:tuple
     takes:str      # Hardware and time, in words
     reached:dict   # Hole -> mean PSNR over held-out pictures, dB; empty where nobody has measured it
     within:float=.3 # How far from `reached` another machine may end, dB
     limits:tuple=() # Sentences on where such weights fail
     limits_of_sets:tuple=() # The same, where the picture sets are to blame
-    share:float=1.  # How far to go from the weights of the last stage but one to those of the last, 0..1; see `between`
+    # How far to go from the weights of the last stage but one to those of the last, 0..1; see `between`
+    share:float=1.
 
 # %% ../../nbs/63_evidence.recipes.ipynb #4112fe8e
 _three = 'facades_ccby','faces_london_ccby','flowers_ccby'
@@ -45,31 +47,36 @@ _gpu = dict(precision='bf16', keep=True)
 
 def _from_nothing(nf): return dict(nf=nf, smooth_hole=True, resize_conv=True)
 def _by_error(epochs, bs, lr, lambda_lbp=1.):
-    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.8, lambda_lbp=lambda_lbp, lambda_p=0., lambda_s=0., lambda_a=0., **_always)
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.8, lambda_lbp=lambda_lbp, lambda_p=0., lambda_s=0.,
+        lambda_a=0., **_always)
 def _by_psnr(epochs, bs, lr): return dict(psnr_loss=True, **_by_error(epochs, bs, lr, lambda_lbp=10.))
 def _by_eye(epochs, bs, lr):
-    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000., lambda_a=.05,
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000.,
+        lambda_a=.05,
         saturating=False, vgg_size=96, vgg_unit=16, **_always)
 def _by_judges(epochs, bs, lr):
-    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.5, hinge=True, spectral_judges=True, judge_nf=48, lambda_lbp=.5, lambda_p=.3,
+    return dict(n_joint=epochs, bs=bs, lr=lr, decay=.5, hinge=True, spectral_judges=True, judge_nf=48,
+        lambda_lbp=.5, lambda_p=.3,
         lambda_s=1000., lambda_a=.5, lambda_a1=5., lambda_f=5., vgg_size=128, vgg_unit=16, **_always)
 
 # %% ../../nbs/63_evidence.recipes.ipynb #eb299d63
 RECIPES = dict(
     small=Recipe('soft fills, near to the truth, for any computer', _three,
-        (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),), 'a CPU; 92 minutes on one core, later two, of a busy machine',
+        (dict(half=True, **_from_nothing(16), **_by_psnr(20, 4, 2e-3)),),
+        'a CPU; 92 minutes on one core, later two, of a busy machine',
         dict(zip(HOLES, (22.94,26.82,24.26,22.53,21.13))), limits=(
             'Trained for a short time, with reconstruction losses alone: large holes are filled softly, '
             'with colours that fit and structure that often does not.',
-            'The completed LBP maps are smooth in large holes, since the mean of all that might be there is grey.'),
-        limits_of_sets=('The photographs are few; faces among them are studio portraits of adults in front of a plain background, '
-            'facades come from one region, many at dusk.',)),
+            'The completed LBP maps are smooth in large holes, since the mean of all that might be '
+            'there is grey.'),
+        limits_of_sets=('The photographs are few; faces among them are studio portraits of adults in front '
+            'of a plain background, facades come from one region, many at dusk.',)),
     sharp=Recipe('the weights that come with the package, for seven minutes of a GPU', _free,
         (dict(passes=14, half=True, **_from_nothing(24), **_by_psnr(1, 64, 2e-3), **_gpu),
          dict(passes=8, half=True, **_by_judges(3, 16, 3e-4), **_gpu)),
         'one H200; 64 seconds, then 317', {}, limits=(
-            'What is not known is made up, down to the texture: large holes are filled with something that may look like '
-            'a smear of the surroundings, and faces in them are wrong.',
+            'What is not known is made up, down to the texture: large holes are filled with something that '
+            'may look like a smear of the surroundings, and faces in them are wrong.',
             'By PSNR they are behind weights that fill softly, such as the recipe small makes.'), share=.85),
     base=Recipe('full width, for a GPU', (*_free,'scenes_mit8','facades_cmp'),
         (dict(**_from_nothing(64), **_by_error(60, 16, 8e-4), **_gpu), dict(**_by_eye(60, 16, 4e-4), **_gpu)),
@@ -88,8 +95,10 @@ def warn_if_far(
     table, # As `evaluate` returns it; its first method is the weights
 ):
     "Warn where weights end further from `reached` than `within`."
-    found = table[(table.method==table.method[0]) & (table.metric=='PSNR dB') & (table.over=='picture')].set_index('hole').value
-    off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items() if abs(found[h]-v)>recipe.within]
+    found = table[(table.method==table.method[0]) & (table.metric=='PSNR dB')
+        & (table.over=='picture')].set_index('hole').value
+    off = [f'{found[h]:.2f} dB on {h} where {v:.2f} were' for h,v in recipe.reached.items()
+        if abs(found[h]-v)>recipe.within]
     if off: warnings.warn(f'These weights reach {", ".join(off)} expected within {recipe.within}; '
         'look at the log and the pictures of the run.')
 
@@ -102,13 +111,16 @@ def mix_stages(
 ):
     "Write the weights on the line between two stages, see `between`."
     training = read_about(later)['training']
-    save_net(between(load_net(Path(earlier)), load_net(Path(later)), share), folder, half=True, training=dict(training, share=share))
+    save_net(between(load_net(Path(earlier)), load_net(Path(later)), share), folder, half=True,
+        training=dict(training, share=share))
 
 # %% ../../nbs/63_evidence.recipes.ipynb #25498de9
 def sets_in(
     folder,   # Folder of pictures
     name:str, # Of a recipe
-) -> list: # Names of the recipe's picture sets; None where the folder holds none of them; raises `PictureError` where it holds only some
+    # Names of the recipe's picture sets; None where the folder holds none of them; raises `PictureError`
+    # where it holds only some
+) -> list:
     "Which picture sets a recipe finds in a folder."
     wanted = find_recipe(name).sets
     missing = [o for o in wanted if not (Path(folder)/o).is_dir()]
@@ -136,14 +148,18 @@ LICENCE = "Apache-2.0, as the package; the photographs remain their authors'"
 def _card_facts(name, sets):
     "What a recipe knows of its weights, trained on `sets`"
     recipe = find_recipe(name)
-    if sets==list(recipe.sets): return dict(recipe=name, limits=(*recipe.limits, *recipe.limits_of_sets), licence=LICENCE)
-    untried = f'The recipe {name} was made for other pictures than these: how good its weights are here, only the numbers above tell.'
+    if sets==list(recipe.sets):
+        return dict(recipe=name, limits=(*recipe.limits, *recipe.limits_of_sets), licence=LICENCE)
+    untried = (f'The recipe {name} was made for other pictures than these: how good its weights are here, '
+        'only the numbers above tell.')
     return dict(recipe=name, limits=(untried, *recipe.limits))
 
 # %% ../../nbs/63_evidence.recipes.ipynb #b1cde7da
 def train_recipe(
     name:str,       # One of `RECIPES`
-    folder,         # Folder that holds the recipe's picture sets, each in a folder of its name, or none of them: then all its pictures are trained on
+    # Folder that holds the recipe's picture sets, each in a folder of its name, or none of them: then all its
+    # pictures are trained on
+    folder,
     run,            # Folder for weights, card and records; what is finished in it is not done again
     sets:list=None, # Names of other picture sets in `folder`, to train on instead
     vgg:str=None,   # File of VGG weights in torchvision's layout; torchvision's pretrained VGG-16 without it
@@ -152,14 +168,17 @@ def train_recipe(
     minutes:float=10., # Time between two checkpoints within an epoch
     device:str='auto', # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
 ) -> Path: # The model card, README.md in `run`
-    "Train by a recipe, evaluate on what was held out, and write the model card; raises as `train` and `evaluate` do."
+    "Train by a recipe, evaluate on what was held out, write the card; raises as `train` and `evaluate` do."
     recipe,folder,run,device = find_recipe(name),Path(folder),Path(run),find_device(device)
     sets = list(sets) if sets else sets_in(folder, name)
     if sets: files_of(sets, folder)
     if any(TrainSettings.of(**o).needs_vgg for o in recipe.stages): VGGFeatures(vgg)
-    held_out = _train_stages(recipe, folder, run, sets, vgg, workers=workers, every=every, minutes=minutes, device=device)
+    held_out = _train_stages(recipe, folder, run, sets, vgg, workers=workers, every=every, minutes=minutes,
+        device=device)
     settings = EvaluateSettings(methods=[run, *classical()], vgg=vgg, device=device)
     table,refused = evaluate_files(held_out, folder, run/'evaluation', settings)
-    if refused: warnings.warn(f'{len(refused)} pictures held out could not be read and are not in the evaluation; the first: {refused[0]}')
+    if refused:
+        warnings.warn(f'{len(refused)} pictures held out could not be read and are not in the evaluation; '
+            f'the first: {refused[0]}')
     if sets==list(recipe.sets): warn_if_far(recipe, table)
     return write_card(run, run/'evaluation', **_card_facts(name, sets))

@@ -36,7 +36,7 @@ def soft_and_fine(
 
 # %% ../../nbs/31_filling.detail.ipynb #ea07fa10
 def _patch_pixels(h, w, size, step):
-    "Numbers of the pixels of square patches, every `step` pixels and at the far borders of a picture: `(n,size*size)`"
+    "Numbers of the pixels of square patches, every `step` pixels and at the far borders: `(n,size*size)`"
     rows,columns = (torch.tensor(sorted({*range(0, n-size, step), n-size})) for n in (h,w))
     y,x = (torch.arange(size) for _ in range(2))
     return (rows[:,None]*w+columns).reshape(-1,1)+(y[:,None]*w+x).flatten()
@@ -56,14 +56,16 @@ def _apart(places, patches):
     return (squares[0][:,None] + squares[1] - 2*places@patches.T/places.shape[1]).clamp(min=0)
 
 def _break(fine, given, patches, squares):
-    "How badly each of `patches` `(n,C,p)`, `squares` their sum over channels, continues what is `given` `(m,1,p)` of `fine` `(m,C,p)`: means over the whole patch, `(m,n)`"
+    "How badly `patches` `(n,C,p)` continue what is `given` `(m,1,p)` of `fine` `(m,C,p)`: means `(m,n)`"
+    # means over the whole patch; `squares` are those of `patches`, summed over channels
     known = fine*given
     both = known.flatten(1)@patches.flatten(1).T
     return (given[:,0]@squares.T - 2*both + known.square().sum((1,2))[:,None])/known[0].numel()
 
 # %% ../../nbs/31_filling.detail.ipynb #d31e0005
 def _front(corners, count, todo, size):
-    "Numbers of places to fill at once, by their `corners` `(n,2)`, the `count` of pixels given there and what is still `todo`: none overlap, none has less than half the best one's"
+    "Places in `todo` to fill at once: none overlap, none has less than half the best one's `count`"
+    # numbers of places, by their `corners` `(n,2)` and the `count` of pixels given there
     free,res = todo & (2*count>=count[todo].max()),[]
     while free.any():
         res.append(np.where(free, count, -1).argmax())
@@ -72,19 +74,22 @@ def _front(corners, count, todo, size):
 
 # %% ../../nbs/31_filling.detail.ipynb #d31e0008
 DOUBT = .015 # mean squared difference of outlines at which trust in a copy has fallen to 1/e
-OWN,COPY = .25,.6 # where a copy is trusted wholly: how much of the fill's own fine half goes, and how much of the copy comes
+# where a copy is trusted wholly: how much of the fill's own fine half goes, and how much of the copy comes
+OWN,COPY = .25,.6
 
 class _Quilt:
     "What is copied so far: `fine` `(C,h*w)`, where it is `given` `(h*w,)`, and how far it is trusted"
     def __init__(self, fine, hole, size):
         fade = torch.hann_window(size+2, periodic=False, device=fine.device)[1:-1]
-        self.fade,self.hole,self.given,self.fine = (fade[:,None]*fade).flatten(),hole,1-hole,fine.flatten(1)*(1-hole)
+        self.fade,self.hole,self.given,self.fine = (
+            (fade[:,None]*fade).flatten(),hole,1-hole,fine.flatten(1)*(1-hole))
         self.total,self.weight = torch.zeros_like(self.fine),torch.zeros(3, len(hole), device=fine.device)
 
     def lay(self, pixels, patches, trust):
         "Lay `patches` `(m,C,p)` at places `(m,p)` that do not overlap"
         self.total[:,pixels] += patches.transpose(0,1)*self.fade
-        self.weight[:,pixels] += torch.stack([self.fade.square().expand(len(pixels),-1), self.fade*trust[:,None], self.fade.expand(len(pixels),-1)])
+        self.weight[:,pixels] += torch.stack([self.fade.square().expand(len(pixels),-1),
+            self.fade*trust[:,None], self.fade.expand(len(pixels),-1)])
         new = self.total[:,pixels]/self.weight[0,pixels].sqrt()
         self.fine[:,pixels] = torch.where(self.hole[pixels]>0, new, self.fine[:,pixels])
         self.given[pixels] = torch.maximum(self.given[pixels], self.hole[pixels]*(self.fade>.2))
@@ -93,18 +98,20 @@ class _Quilt:
 
 # %% ../../nbs/31_filling.detail.ipynb #aa9a417d
 def _quilt(soft, fine, mask, size, spacing):
-    "What to copy into the hole `(1,H,W)` of `fine` `(C,H,W)`, and how far to trust it `(1,H,W)`; None where no patch is known"
+    "What to copy into hole `(1,H,W)` of `fine` `(C,H,W)`, and its trust `(1,H,W)`; None if nothing is known"
     (h,w),hole = mask.shape[1:],mask.flatten()
     known,places = (_patch_pixels(h, w, size, o).to(mask.device) for o in (spacing,size//2))
     known,places = known[hole[known].amax(1)==0],places[hole[places].amax(1)>0]
     if not len(known): return None
     patches,apart = _patches(fine, known),_apart(*(_outline(_patches(soft, o), size) for o in (places,known)))
     squares = patches.square().sum(1)
-    corners,quilt,todo = np.stack(np.divmod(places[:,0].cpu().numpy(), w), 1),_Quilt(fine, hole, size),np.ones(len(places), bool)
+    corners,quilt,todo = (np.stack(np.divmod(places[:,0].cpu().numpy(), w), 1),
+        _Quilt(fine, hole, size),np.ones(len(places), bool))
     while todo.any():
         now = _front(corners, quilt.given[places].sum(1).cpu().numpy(), todo, size)
         todo[now],here = False,places[now]
-        best = (apart[now]+_break(quilt.fine[:,here].transpose(0,1), quilt.given[here][:,None], patches, squares)).argmin(1)
+        best = (apart[now]
+            +_break(quilt.fine[:,here].transpose(0,1), quilt.given[here][:,None], patches, squares)).argmin(1)
         quilt.lay(here, patches[best], torch.exp(-apart[now,best]/DOUBT))
     return quilt.fine.view_as(fine)*mask,quilt.trust().view_as(mask)
 
@@ -116,9 +123,11 @@ def add_detail(
     sigma:float=2.,     # What counts as detail: what a Gaussian of so many pixels takes away
     spacing:int=4,      # Pixels between patches to choose from
 ) -> torch.Tensor: # `(B,C,H,W)`, known pixels unchanged, and pictures without a known patch, too
-    "Give fills the detail of their surroundings; raises `UsageError` on patches of another size than a multiple of 4, or larger than the picture."
-    if size%4 or not 0<size<=min(image.shape[2:]): raise UsageError('Patches must have a side that is a multiple of 4 '
-        f'and at most the picture, but {size} came for {image.shape[3]}x{image.shape[2]}; choose another size.')
+    "Give fills their surroundings' detail; `UsageError` unless `size` is a multiple of 4 within the picture."
+    if size%4 or not 0<size<=min(image.shape[2:]): raise UsageError('Patches must have a side that is a '
+        'multiple of 4 '
+        f'and at most the picture, but {size} came for {image.shape[3]}x{image.shape[2]}; '
+        'choose another size.')
     res = image.clone()
     for i,(soft,fine) in enumerate(zip(*soft_and_fine(image, sigma))):
         if (found := _quilt(soft, fine, mask[i], size, spacing) if mask[i].any() else None) is None: continue

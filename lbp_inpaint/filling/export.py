@@ -34,8 +34,9 @@ def record_graph(
     try: return torch.export.export(net, two, dynamic_shapes=(some,some))
     except (RuntimeError, ValueError) as e:
         why = (str(e).splitlines() or [''])[0].rstrip('.')
-        raise InpaintError(f'This network cannot be recorded as a graph ({why}); parts that compute outside torch, '
-            'such as the guidances canny and rtv, have no program, so export a network without them.') from e
+        raise InpaintError(f'This network cannot be recorded as a graph ({why}); '
+            'parts that compute outside torch, such as the guidances canny and rtv, have no program, '
+            'so export a network without them.') from e
 
 # %% ../../nbs/35_filling.export.ipynb #b6bf0742
 def _trials(size):
@@ -61,7 +62,8 @@ def check_program(
         slack = torch.where(hole.mean((1,2,3), keepdim=True)>.5, 10., 1.)
         off = max(((a-b).abs()/slack).max().item() for a,b in zip((lbp,fill), net(x, hole)))
         if not off<=tol: raise InpaintError(
-            f'The exported program differs from the network by {off:.2g}, {tol:g} is allowed; nothing was written.')
+            f'The exported program differs from the network by {off:.2g}, {tol:g} is allowed; '
+            'nothing was written.')
         if not torch.equal(fill*(1-hole), x*(1-hole)): raise InpaintError(
             'The exported program changes known pixels; nothing was written.')
 
@@ -128,7 +130,7 @@ def export_net(
     size:int=256, # Side of the pictures it will fill, pixels
     tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
-    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file does not equal it."
+    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file differs."
     write = PROGRAMS.get(Path(path).suffix.lower())
     if write is None: raise UsageError(
         f'The name {path} ends in neither .onnx (for ONNX Runtime) nor .pt2 (for torch.export.load); '

@@ -79,7 +79,8 @@ def _mask_for(masks, name):
     for key,found in masks.ways:
         if not (o := found.get(key(stem))): continue
         names = ' and '.join(m.name for m in o)
-        if len(o)>1: raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {names}; keep one.')
+        if len(o)>1:
+            raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {names}; keep one.')
         return o[0]
     near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
     advice = f'give it the name of its picture, as {masks.folder/stem}.png'
@@ -130,7 +131,8 @@ def pair_files(
     if out.resolve()==picture.resolve(): files = _without_results(files)
     deeper = '' if recursive else ', or look deeper with --recursive'
     if not files: raise PictureError(
-        f'The folder {picture} holds no pictures; give one with {", ".join(ENDINGS[:7])} or the like{deeper}.')
+        f'The folder {picture} holds no pictures; give one with {", ".join(ENDINGS[:7])} or the '
+        f'like{deeper}.')
     masks = _Masks(mask, recursive, picture) if mask.is_dir() else None
     if masks and masks.same: files = _without_masks(files, masks)
     names = [o.relative_to(picture) for o in files]
@@ -377,7 +379,8 @@ def _check_call(picture, mask, out, s):
     "Raise `UsageError` for what cannot be wanted together"
     if s.attention: _point(s.attention)
     if s.overwrite and s.skip_existing: raise UsageError(
-        'overwrite and skip_existing both say what to do about results that are there, and both came; choose one.')
+        'overwrite and skip_existing both say what to do about results that are there, and both came; '
+        'choose one.')
     stream,many = hasattr(out, 'write'),is_folder(picture)
     if (s.lbp or s.attention) and many: raise UsageError(
         '--lbp and --attention are for one picture; give a picture instead of a folder.')

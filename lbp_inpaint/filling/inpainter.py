@@ -28,7 +28,7 @@ from .export import *
 
 # %% ../../nbs/36_filling.inpainter.ipynb #8a3cb0d7
 class Inpainter:
-    "Fills holes with a trained network; threads may share one, forked children may use it, and it can be pickled."
+    "Fills holes with a trained network; threads may share it, forked children use it, and it can be pickled."
     size,batch = 256,4 # the networks' side in pixels; windows that pass through them at once
     def __init__(self,
         net:InpaintNet,       # Trained network
@@ -38,14 +38,16 @@ class Inpainter:
     ):
         self.device = find_device(device)
         if precision=='fp16' and self.device=='cpu': raise UsageError(
-            'The precision fp16 is for GPUs, since processors compute it more slowly than fp32; use fp32 or bf16.')
+            'The precision fp16 is for GPUs, since processors compute it more slowly than fp32; '
+            'use fp32 or bf16.')
         self.dtype = find_precision(precision, self.device)
         self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
         self.folder = None # that the weights are from
 
     @classmethod
     def from_pretrained(cls,
-        source='small',       # Weights that ship with the package, a folder written by `train`, or 'user/name' on the Hub
+        # Weights that ship with the package, a folder written by `train`, or 'user/name' on the Hub
+        source='small',
         device:str='auto',    # As above
         precision:str='fp32', # As above
         detail:bool=False,    # As above
@@ -149,7 +151,8 @@ def fill(self:Inpainter,
 @takes(MaskSettings)
 def __call__(self:Inpainter,
     image,   # Whatever `load_pixels` takes: a path, an open file, a Pillow picture, an array or a tensor
-    mask,    # Whatever `read_hole` takes: the same, or any numbers `(H,W)`, of the size of `image`; white = hole
+    # Whatever `read_hole` takes: the same, or any numbers `(H,W)`, of the size of `image`; white = hole
+    mask,
     **kwargs
 ) -> Image.Image: # The size and mode of `image`, equal to it outside the hole
     "Fill the hole; raises `PictureError` and `MaskError`, `UsageError` for impossible settings."
@@ -181,7 +184,7 @@ def explain(self:Inpainter,
     y:int,   # Row of that pixel, from the top
     **kwargs
 ) -> Explanation: # `patch`, `sources`, `lbp` and `picture`, see `explain_pixel`
-    "Which patches a hole pixel's patch was made from; raises `UsageError` outside the hole, and what `fill` raises."
+    "Which patches a hole pixel's patch was made from; `UsageError` outside the hole, and what `fill` raises."
     settings = MaskSettings.of(**kwargs)
     picture = image if isinstance(image, Picture) else Picture(image, settings.max_megapixels)
     hole = read_hole(mask, picture, settings)
@@ -202,7 +205,7 @@ def export(self:Inpainter,
     path,     # File to write; its ending says the kind, .onnx or .pt2
     tol:float=1e-4, # Largest difference allowed, in [-1,1]; ten times as much where more than half is hole
 ):
-    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file does not equal it."
+    "Write the network for other programs; raises `UsageError`, `InpaintError` where the file differs."
     if system_of(self.net)!='lbp': raise UsageError("Only weights of the paper's system can be exported, "
         f'but these are of {system_of(self.net)}; fill with `Inpainter` instead.')
     try: export_net(self.net.cpu(), path, self.size, tol)
@@ -219,6 +222,7 @@ def push_to_hub(self:Inpainter,
     "Put the weights and their card on the Hugging Face Hub; raises `WeightsError`, as `push_weights` does."
     stored = self.folder and load_net(self.folder).state_dict()
     same = stored and all(torch.equal(v.cpu(), stored[k]) for k,v in self.net.state_dict().items())
-    if not same: raise WeightsError('This network is not that of a folder, and a card has to go with weights; '
-        'write both with `save_net` and `write_card`, and push what `from_pretrained` reads from there.')
+    if not same: raise WeightsError('This network is not that of a folder, '
+        'and a card has to go with weights; write both with `save_net` and `write_card`, '
+        'and push what `from_pretrained` reads from there.')
     return push_weights(self.folder, repo, revision, private, message)

@@ -54,9 +54,11 @@ def check_cell_mask(
     mask, # `(B,1,h,w)`, 1 = missing cell
 ):
     "Raise `ValueError` where the mask is of another size than the features."
-    wanted = feat.shape[0],1,*feat.shape[2:] # a graph that is recorded keeps `shape[0]` open, and takes `len` for a constant
+    # a graph that is recorded keeps `shape[0]` open, and takes `len` for a constant
+    wanted = feat.shape[0],1,*feat.shape[2:]
     if mask.shape!=wanted: raise ValueError(
-        f'The mask of the attention must be {tuple(wanted)}, as the features, but {tuple(mask.shape)} came; see `cell_mask`.')
+        f'The mask of the attention must be {tuple(wanted)}, as the features, but {tuple(mask.shape)} came; '
+        'see `cell_mask`.')
 
 def gather_cells(
     feat:torch.Tensor,  # `(B,C,h,w)` features
@@ -93,12 +95,14 @@ def spatial_attention(
     top_t:int=2,             # T, matches taken from each group
     include_self:bool=True,  # May a missing cell match itself?
 ) -> torch.Tensor: # `(B,C,h,w)`, known cells unchanged
-    "Replace each missing cell by a weighted mean of its most similar missing and known cells, Eqs. 9-14; raises `ValueError` on a mask of another size."
+    "Missing cells as means of those most similar, Eqs. 9-14; raises `ValueError` on a mask of another size."
     check_cell_mask(feat, mask)
-    if torch.compiler.is_compiling(): cells = _renewed(feat, mask, None, top_t, include_self) # a program has no loops of unknown length
+    # a program has no loops of unknown length
+    if torch.compiler.is_compiling(): cells = _renewed(feat, mask, None, top_t, include_self)
     else:
         cells = feat.flatten(2).transpose(1,2)                          # (B,N,C)
-        for part in asking_cells(mask): cells = cells.index_copy(1, part, _renewed(feat, mask, part, top_t, include_self))
+        for part in asking_cells(mask):
+            cells = cells.index_copy(1, part, _renewed(feat, mask, part, top_t, include_self))
     return cells.transpose(1,2).reshape(feat.shape)
 
 # %% ../../nbs/11_nets.attention.ipynb #a968e903

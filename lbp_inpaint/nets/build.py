@@ -31,7 +31,8 @@ from .shift_net import *
 # %% ../../nbs/27_nets.build.ipynb #2b77f6e3
 ATTENTIONS = dict(
     ours=SpatialAttention, release=ReleaseAttention, none=lambda top_t, include_self: None,
-    contextual=lambda top_t, include_self: ContextualAttention(), shift=lambda top_t, include_self: ShiftLayer())
+    contextual=lambda top_t, include_self: ContextualAttention(),
+    shift=lambda top_t, include_self: ShiftLayer())
 
 def make_attention(
     name:str,               # One of `ATTENTIONS`
@@ -56,17 +57,21 @@ class NetSettings(Settings):
     include_self:bool = True             # May a missing cell match itself in the attention?
     threshold:str = setting(None, *one_of('gt','ge'))   # See `lbp_codes`; the variant's without it
     border:str = setting(None, *one_of('zero','wrap'))  # See `lbp_codes`; the variant's without it
-    hole_value:float = setting(None, _hole_value, "within -1..1, or 'smooth'") # What G2 sees in the hole, or 'smooth' for `smooth_fill`; the variant's without it
+    # What G2 sees in the hole, or 'smooth' for `smooth_fill`; the variant's without it
+    hole_value:float = setting(None, _hole_value, "within -1..1, or 'smooth'")
     variant:str = setting('paper', *one_of(*VARIANTS))  # 'paper', or 'release' for the published code's
     attention:str = setting(None, *one_of(*ATTENTIONS)) # See `make_attention`; the variant's without it
-    layer:int = setting(13, lambda v: v in range(9, 15), 'a whole number from 9 to 14') # Of G2, where it stands
+    # Of G2, where it stands
+    layer:int = setting(13, lambda v: v in range(9, 15), 'a whole number from 9 to 14')
     guidance:str = setting('lbp', *one_of(*GUIDANCES))  # What G1 completes, see `find_guidance`
-    resize_conv:bool = False             # Double as `ResizeConv` does, where the paper has transposed convolutions?
+    # Double as `ResizeConv` does, where the paper has transposed convolutions?
+    resize_conv:bool = False
 
     def __post_init__(self):
         super().__post_init__()
         if self.variant!='paper' and self.guidance!='lbp': raise UsageError(
-            f"The variant {self.variant} is guided by 'lbp' alone, but guidance {self.guidance!r} came; leave one of the two away.")
+            f"The variant {self.variant} is guided by 'lbp' alone, but guidance {self.guidance!r} came; "
+            "leave one of the two away.")
 
 # %% ../../nbs/27_nets.build.ipynb #1473d177
 @patch(as_prop=True)
@@ -89,7 +94,9 @@ class VariantUNet(UNet):
         n_out:int,      # Channels out
         nf:int=64,      # Width: filters of Layer 1
         attention=None, # Layer (features, mask) -> features; `grows` times as many channels, where it says so
-        layer:int=13,   # Which layer it stands before; at 256 pixels Layers 12, 13 and 14 work on 16x16, 32x32 and 64x64 cells
+        # Which layer it stands before; at 256 pixels Layers 12, 13 and 14 work on 16x16, 32x32 and 64x64
+        # cells
+        layer:int=13,
         bgr:bool=False, # Does it see and paint BGR, in the first three channels?
     ):
         self.attended,self.bgr = layer,bgr # needed while the layers are made
@@ -112,7 +119,7 @@ class PassOn(nn.Module):
 
 # %% ../../nbs/27_nets.build.ipynb #34fda036
 class VariantNet(InpaintNet):
-    "A network that departs from the paper's where its settings say so: (picture, mask) -> (completed map, filled picture)."
+    "The paper's network but for what settings change: (picture, mask) -> (completed map, filled picture)."
     def __init__(self,
         settings:NetSettings, # What to build
     ):
@@ -152,7 +159,8 @@ def net_options(
     system:str, # One of `SYSTEMS`; raises `UsageError` for another
 ) -> list: # Names of options of `build_net`
     "The options that a network of a system has."
-    if look_up(system, SYSTEMS, 'system') is VariantNet: return list(inspect.signature(NetSettings).parameters)
+    if look_up(system, SYSTEMS, 'system') is VariantNet:
+        return list(inspect.signature(NetSettings).parameters)
     return list(inspect.signature(SYSTEMS[system]).parameters)
 
 def system_of(
@@ -166,7 +174,8 @@ def system_of(
 def build_net(
     system:str='lbp', # One of `SYSTEMS`
     **config # As the network's `config`; what is not given is that of the system's paper
-) -> InpaintNet: # Or the network of another system, with first weights; raises `UsageError` where there is no such network
+    # Or the network of another system, with first weights; raises `UsageError` where there is no such network
+) -> InpaintNet:
     "The network of a config."
     options = net_options(system)
     if system=='lbp': return VariantNet(NetSettings.of(**config))

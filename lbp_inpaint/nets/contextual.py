@@ -66,7 +66,9 @@ def contextual_rebuild(
 ) -> torch.Tensor: # `(B,C,h,w)`, known cells rebuilt like all others
     "Rebuild features from patches that saw no hole (Yu et al., 2018)."
     size = feat.shape[2]//2,feat.shape[3]//2
-    if hole.shape!=(feat.shape[0],1,*size): raise ValueError(f'The hole must be {(len(feat),1,*size)}, half as large as the features, but {tuple(hole.shape)} came.')
+    if hole.shape!=(feat.shape[0],1,*size):
+        raise ValueError(f'The hole must be {(len(feat),1,*size)}, half as large as the features, '
+            f'but {tuple(hole.shape)} came.')
     with no_autocast(feat):
         feat = feat.to(torch.promote_types(feat.dtype, torch.float32))
         score = fuse_scores(patch_scores(feat), size)
@@ -164,7 +166,8 @@ class CoarseToFine(nn.Module):
     ):
         super().__init__()
         self.fine_told = fine_told
-        self.coarse = nn.Sequential(narrow(layer, 5, [n,2*n,2*n,4*n,4*n,4*n]), dilated(layer, 4*n), widen(layer, 4*n, n, last))
+        self.coarse = nn.Sequential(narrow(layer, 5, [n,2*n,2*n,4*n,4*n,4*n]), dilated(layer, 4*n),
+            widen(layer, 4*n, n, last))
         self.fine = FineStage(layer, 5 if fine_told else 3, n, last, release)
 
     def forward(self,

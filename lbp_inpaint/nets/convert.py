@@ -109,10 +109,12 @@ def _state(file, image):
     "The state dict in `file`, which should be the image network's, or else the LBP network's"
     state,kinds = _load(file),('LBP','image')
     if not isinstance(state, dict): raise _wrong(
-        file, f'it holds a {type(state).__name__}, not tensors by name', "give a file with the network's state dict")
+        file, f'it holds a {type(state).__name__}, not tensors by name',
+        "give a file with the network's state dict")
     others = [k for k,v in state.items() if not isinstance(v, torch.Tensor)]
     if others: raise _wrong(
-        file, f'not all that it holds are tensors, as {_some(others)}', "give a file with the network's state dict alone")
+        file, f'not all that it holds are tensors, as {_some(others)}',
+        "give a file with the network's state dict alone")
     state = {str(k):v for k,v in state.items()}
     if all(k.startswith('module.') for k in state):
         state = {k.removeprefix('module.'):v for k,v in state.items()}
@@ -140,5 +142,6 @@ def convert_release(
         'give two files that belong together')
     def origin(file): return dict(file=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     origins = dict(lbp=origin(Path(lbp_file)), image=origin(Path(image_file)))
-    save_net(from_release(lbp, image), out_dir, converted=dict(**origins, licence='none is stated by the authors'))
+    save_net(from_release(lbp, image), out_dir,
+        converted=dict(**origins, licence='none is stated by the authors'))
     return Path(out_dir)

@@ -58,7 +58,7 @@ class DilatedBlock(nn.Module):
 
 # %% ../../nbs/23_nets.edge_connect.ipynb #4eb58620
 class ResidualGenerator(nn.Module):
-    "EdgeConnect's generator: `(B,n_in,H,W)` -> numbers `(B,n_out,H,W)`; H and W are multiples of 4, from 12 on."
+    "EdgeConnect's generator: `(B,n_in,H,W)` -> numbers `(B,n_out,H,W)`; H, W multiples of 4, from 12 on."
     def __init__(self,
         n_in:int,            # Channels in
         n_out:int,           # Channels out
@@ -93,7 +93,7 @@ class EdgeConnect(nn.Module):
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
-    ): # (`(B,1,H,W)` edge map in [-1,1], `(B,3,H,W)` picture in [-1,1]), both with their known region unchanged; raises `UsageError` where the sides do not fit
+    ): # (edge map `(B,1,H,W)`, picture `(B,3,H,W)`) in [-1,1], known part kept; `UsageError` on unfit sides
         "Complete the edges, then paint."
         known,hole = self.known_edges(image, mask)
         edges = composite(self.draw(image, mask, known), known, hole)

@@ -35,8 +35,10 @@ class GatedConv(nn.Module):
 class GatedNet(TwoStageNet):
     "GC: guess and copy, with a gate in every layer."
     def __init__(self,
-        nf:int=48,          # Width: filters of the first layer, half of them gates; a multiple of 4, 48 in the paper
-        release:bool=False, # The attention's keys, overlaps and cells as in the published code, see `contextual_rebuild`?
+        # Width: filters of the first layer, half of them gates; a multiple of 4, 48 in the paper
+        nf:int=48,
+        # The attention's keys, overlaps and cells as in the published code, see `contextual_rebuild`?
+        release:bool=False,
     ): # raises `UsageError` for a width that cannot be divided by 4
         super().__init__()
         check_width(nf, 4, 48)
@@ -47,5 +49,5 @@ class GatedNet(TwoStageNet):
 def sn_patch_discriminator(
     nf:int=64, # Width: filters of the first convolution
 ) -> Discriminator: # `(B,3,H,W)` and mask -> logits `(B,4*nf,H/64,W/64)`
-    "GC's discriminator: six 5x5 convolutions of stride 2 with spectral norm, LeakyReLU after each, the last one too."
+    "GC's discriminator: six 5x5 convolutions of stride 2 with spectral norm, LeakyReLU after every one."
     return Discriminator(3, (nf,2*nf,*[4*nf]*4), spectral=True, last_act=True, sees_mask=True)

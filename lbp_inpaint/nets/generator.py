@@ -120,7 +120,7 @@ class InpaintNet(nn.Module):
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
-    ): # (`(B,1,H,W)` LBP map in [-1,1], `(B,3,H,W)` picture in [-1,1]), both with their known region unchanged
+    ): # (`(B,1,H,W)` LBP map in [-1,1], `(B,3,H,W)` picture in [-1,1]), both with the known region unchanged
         "Complete the structure, then paint it."
         lbp = self.g1(*self.known_lbp(image, mask))
         return lbp, self.g2(self.blank(image, mask), lbp, mask)

@@ -120,7 +120,8 @@ def one_plane(
 class Guidance:
     "What guides stage two."
     channels:int         # Of its maps
-    true:callable        # picture `(B,3,H,W)` -> map `(B,channels,H,W)` in [-1,1]; may take LBP's `threshold`, `border`
+    # picture `(B,3,H,W)` -> map `(B,channels,H,W)` in [-1,1]; may take LBP's `threshold`, `border`
+    true:callable
     known:callable       # (picture, mask) -> (map, whose hole may hold anything; hole of the map `(B,1,H,W)`)
     completes:bool=True  # Is there something for stage one to complete?
     sees_hole:bool=False # Does `known` look under the hole?

@@ -21,7 +21,7 @@ from ..errors import *
 
 # %% ../../nbs/14_nets.losses.ipynb #d83cb2eb
 class ReconstructionLoss(nn.Module):
-    "Eq. 3: mean squared difference; or its logarithm in each picture, which is minus PSNR but for a factor (Chen et al., HINet)."
+    "Eq. 3: mean squared difference; or its logarithm in each picture, minus PSNR but for a factor (HINet)."
     def __init__(self,
         psnr:bool=False, # The logarithm?
     ):
@@ -38,7 +38,8 @@ class ReconstructionLoss(nn.Module):
 class AdversarialLoss(nn.Module):
     "Eq. 4, seen from either side."
     def __init__(self,
-        saturating:bool=True, # The generator lowers log(1-D), as Eq. 4 says; or else -log D (Goodfellow et al.)
+        # The generator lowers log(1-D), as Eq. 4 says; or else -log D (Goodfellow et al.)
+        saturating:bool=True,
         hinge:bool=False,     # Neither: the hinge loss (Lim and Ye)
     ):
         super().__init__()
@@ -72,24 +73,32 @@ def _vgg_named(file, depth):
     if file is None:
         try: return get_model(name, weights='IMAGENET1K_V1').state_dict()
         except (OSError, RuntimeError) as e: raise WeightsError(
-            f"torchvision's pretrained VGG-{depth} could not be loaded ({type(e).__name__}: {e}), and the perceptual and style losses need it; "
+            f"torchvision's pretrained VGG-{depth} could not be loaded ({type(e).__name__}: {e}), "
+            "and the perceptual and style losses need it; "
             f'give its weights as a file (--vgg FILE), or {remedy}.') from None
     try: return torch.load(file, map_location='cpu', weights_only=True)
-    except FileNotFoundError: raise WeightsError(f"There is no VGG file {file}; give torchvision's {name} .pth file, or {remedy}.") from None
-    except Exception as e: raise WeightsError(f"{file} is not a file of weights ({type(e).__name__}); expected torchvision's {name} .pth file.") from None
+    except FileNotFoundError:
+        raise WeightsError(f"There is no VGG file {file}; give torchvision's {name} .pth file, "
+            f"or {remedy}.") from None
+    except Exception as e:
+        raise WeightsError(f"{file} is not a file of weights ({type(e).__name__}); "
+            f"expected torchvision's {name} .pth file.") from None
 
 # %% ../../nbs/14_nets.losses.ipynb #c79cd550
 def read_vgg(
     file=None,    # Weights in torchvision's layout; torchvision's own pretrained ones without it
     depth:int=16, # Which VGG, 16 or 19
-) -> dict: # '0.weight', '0.bias', ... as torchvision numbers the layers -> float32; raises `WeightsError` with the remedies
+    # '0.weight', '0.bias', ... as torchvision numbers the layers -> float32; raises `WeightsError` with the
+    # remedies
+) -> dict:
     "The convolutions of a VGG."
     state,name = _vgg_named(file, depth),f'vgg{depth}'
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"{file} holds no weights by name; expected torchvision's {name} .pth file.")
     convs = {k.removeprefix('features.'):v for k,v in state.items() if not k.startswith('classifier')}
     if '0.weight' not in convs: raise WeightsError(
-        f"{file} holds no VGG convolutions; expected names such as features.0.weight, as in torchvision's {name} .pth file.")
+        f"{file} holds no VGG convolutions; expected names such as features.0.weight, "
+        f"as in torchvision's {name} .pth file.")
     return {k:v.float() for k,v in convs.items()}
 
 # %% ../../nbs/14_nets.losses.ipynb #c79cd552
@@ -108,7 +117,7 @@ def _vgg_layers(state):
 
 # %% ../../nbs/14_nets.losses.ipynb #516d300f
 class VGGFeatures(nn.Module):
-    "Frozen VGG: features after the ReLU of conv2_1, conv3_1 and conv4_1 (of the last convolution there is, where conv4_1 is missing)."
+    "Frozen VGG: features after the ReLU of conv2_1, conv3_1 and conv4_1 (or the last convolution there is)."
     def __init__(self,
         file=None, # Weights in torchvision's layout; torchvision's own pretrained VGG-16 without it
     ): # raises `WeightsError` with the remedies where there are none
@@ -116,7 +125,8 @@ class VGGFeatures(nn.Module):
         state,self.units = read_vgg(file),[1.]*3
         try: self.body,self.picks = _vgg_layers(state)
         except (KeyError, ValueError, RuntimeError) as e: raise WeightsError(
-            f"{file} does not fit a VGG ({type(e).__name__}); expected 3x3 convolutions with biases, the first on 3 channels, as in torchvision's vgg16 .pth file.") from None
+            f"{file} does not fit a VGG ({type(e).__name__}); expected 3x3 convolutions with biases, "
+            "the first on 3 channels, as in torchvision's vgg16 .pth file.") from None
         self.register_buffer('mean', torch.tensor([.485,.456,.406])[:,None,None])
         self.register_buffer('std', torch.tensor([.229,.224,.225])[:,None,None])
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)

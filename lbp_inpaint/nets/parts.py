@@ -61,7 +61,8 @@ class PaddedConv(nn.Conv2d):
     def forward(self, x):
         with no_autocast(x): weight = self.weight
         (top,bottom),(left,right) = self.zeros(x.shape[2:])
-        if (top,left)==(bottom,right): return F.conv2d(x, weight, self.bias, self.stride, (top,left), self.dilation)
+        if (top,left)==(bottom,right):
+            return F.conv2d(x, weight, self.bias, self.stride, (top,left), self.dilation)
         return F.conv2d(F.pad(x, (left,right,top,bottom)), weight, self.bias, self.stride, 0, self.dilation)
 
 # %% ../../nbs/20_nets.parts.ipynb #1b466d08
@@ -70,7 +71,8 @@ def pick_nearest(
     size:tuple,     # (h, w)
 ) -> torch.Tensor: # `(B,C,h,w)`, cells of `x`
     "Downsizing by nearest neighbours with aligned corners."
-    rows,columns = ((torch.arange(m, device=x.device)*(n-1)/max(m-1, 1)+.5).floor().long() for n,m in zip(x.shape[2:], size))
+    rows,columns = ((torch.arange(m, device=x.device)*(n-1)/max(m-1, 1)+.5).floor().long()
+        for n,m in zip(x.shape[2:], size))
     return x[:,:,rows][...,columns]
 
 # %% ../../nbs/20_nets.parts.ipynb #342ab0aa
@@ -101,7 +103,8 @@ class Discriminator(nn.Module):
         strides:tuple=None, # Of each convolution; 2 without it
         padding:int=None,# Pixels of zeros on all sides; TensorFlow's `SAME` without it
         spectral:bool=False, # Spectral norm on all convolutions?
-        norm=None,       # Channels -> normalisation of features, after all convolutions but the first and the last
+        # Channels -> normalisation of features, after all convolutions but the first and the last
+        norm=None,
         bias:bool=True,  # Do the convolutions have biases?
         last_act:bool=False, # LeakyReLU after the last convolution, too?
         dense:int=None,  # Side of the last map, where a dense layer makes one logit of it
@@ -113,9 +116,11 @@ class Discriminator(nn.Module):
         def row(i, a, b):
             conv = PaddedConv(a, b, kernel, strides[i] if strides else 2, padding=padding, bias=bias)
             if std: nn.init.normal_(conv.weight, 0., std)
-            parts = [spectral_norm(conv) if spectral else conv, *([norm(b)] if norm and i not in ends else [])]
+            parts = [spectral_norm(conv) if spectral else conv,
+                *([norm(b)] if norm and i not in ends else [])]
             return nn.Sequential(*parts, *([nn.LeakyReLU(.2)] if last_act or i<ends[1] else []))
-        self.layers = nn.ModuleList(row(i,a,b) for i,(a,b) in enumerate(zip((n_in+sees_mask,*widths), widths)))
+        self.layers = nn.ModuleList(row(i,a,b)
+            for i,(a,b) in enumerate(zip((n_in+sees_mask,*widths), widths)))
         if dense: self.layers.append(_dense_layer(widths[-1]*dense**2))
 
     def verdict(self,

@@ -23,7 +23,7 @@ def release_attention(
     top_t:int=2,             # Matches taken from each group
     include_self:bool=True,  # May a missing cell match itself?
 ) -> torch.Tensor: # `(B,C,h,w)`, 0 at known cells
-    "The published code's attention, without its backward pass; raises `ValueError` on a mask of another size."
+    "The published code's attention, without its backward pass; `ValueError` on a mask of another size."
     check_cell_mask(g, mask)
     ask,answer = (F.normalize(o.flatten(2), dim=1) for o in (g,k))                       # (B,C,N)
     missing = mask.flatten(2).bool()                                                     # (B,1,N)

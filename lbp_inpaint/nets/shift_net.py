@@ -26,7 +26,7 @@ def shift(
     k:torch.Tensor,    # `(B,C,h,w)` encoder's half
     mask:torch.Tensor, # `(B,1,h,w)`, 1 = missing cell; at the features' size
 ) -> torch.Tensor: # `(B,C,h,w)`, 0 at known cells
-    "At each missing cell the known encoder features most similar to the decoder's (Yan et al., 2018); raises `ValueError` on a mask of another size."
+    "Each missing cell's nearest known features (Yan et al., 2018); raises `ValueError` on another mask size."
     check_cell_mask(g, mask)
     ask,answer = (F.normalize(o.flatten(2), dim=1) for o in (g,k))                       # (B,C,N)
     known = ~mask.flatten(2).bool()                                                      # (B,1,N)
@@ -36,7 +36,7 @@ def shift(
 
 # %% ../../nbs/26_nets.shift_net.ipynb #1b7b3c73
 class ShiftLayer(nn.Module):
-    "The shift behind a ReLU, appended: decoder's and encoder's features `(B,2C,h,w)` -> `(B,3C,h,w)`; it has no parameters."
+    "The shift behind a ReLU, appended: decoder's and encoder's `(B,2C,h,w)` -> `(B,3C,h,w)`; no parameters."
     grows = 1.5 # channels out for a channel in
     def forward(self,
         feats, # `(B,2C,h,w)`, decoder's half first
@@ -71,7 +71,8 @@ class ShiftGenerator(nn.Module):
         super().__init__()
         n = [nf*k for k in (1,2,4,8,8,8,8,8)]
         inner = (affine_encoder_layer(a, b, norm=i<6) for i,(a,b) in enumerate(zip(n, n[1:])))
-        outer = (affine_decoder_layer((3 if i==2 else 2)*n[i], n[i-1]) for i in range(6,0,-1)) # with the skip, and what is shifted
+        # with the skip, and what is shifted
+        outer = (affine_decoder_layer((3 if i==2 else 2)*n[i], n[i-1]) for i in range(6,0,-1))
         self.encoder = nn.ModuleList([conv(4, nf), *inner])
         self.decoder = nn.ModuleList([affine_decoder_layer(n[7], n[6]), *outer])
         self.shift,self.last = ShiftLayer(),nn.Sequential(nn.ReLU(), deconv(2*nf, 3), nn.Tanh())
@@ -123,7 +124,7 @@ class ShiftNet(nn.Module):
     def forward(self,
         image, # `(B,3,H,W)`, RGB in [-1,1]; what is under the hole is ignored
         mask,  # `(B,1,H,W)`, 1 = hole
-    ): # (None, `(B,3,H,W)` picture in [-1,1], known pixels unchanged); raises `UsageError` where the sides do not fit
+    ): # (None, `(B,3,H,W)` picture in [-1,1], known part unchanged); `UsageError` where the sides do not fit
         "Paint the hole."
         return None,composite(self.paint(image, mask)[0], image, mask)
 

@@ -33,15 +33,17 @@ def smooth_fill(
 
 # %% ../../nbs/22_nets.variants.ipynb #fc27c7b8
 class ResizeConv(nn.Module):
-    "Nearest neighbours doubled, then a 3x3 convolution (Odena et al.), in one step, with the parameters of a transposed convolution."
+    "Nearest doubling and a 3x3 convolution (Odena et al.) in one; parameters as of a transposed convolution."
     def __init__(self,
         conv:nn.ConvTranspose2d, # Of kernel 4, stride 2, padding 1, as `deconv`; its parameters are shared
     ):
         super().__init__()
         self.weight,self.bias = conv.weight,conv.bias
-        a = torch.tensor([1.,-1.,1.,-1.], device='cpu')/2 # on `meta`, where weights are only measured, sums would load torch's compiler
+        # on `meta`, where weights are only measured, sums would load torch's compiler
+        a = torch.tensor([1.,-1.,1.,-1.], device='cpu')/2
         even = torch.eye(4, device='cpu')-a.outer(a)
-        self.register_buffer('even', even.kron(even).to(conv.weight.device), persistent=False) # (PKP).flatten() = K.flatten() @ (P kron P)
+        # (PKP).flatten() = K.flatten() @ (P kron P)
+        self.register_buffer('even', even.kron(even).to(conv.weight.device), persistent=False)
     def forward(self, x):
         weight = (self.weight.flatten(2)@self.even).view_as(self.weight)
         return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
@@ -99,4 +101,6 @@ class FeatureMatchingLoss(nn.Module):
     def forward(self,
         feats, # List of features, any shapes, of the completed picture
         aims,  # List of features, the same shapes, of the truth
-    ): return sum(F.l1_loss(f.float(), a.detach().float()) for f,a in zip(feats, aims, strict=True))/len(feats)
+    ):
+        return sum(F.l1_loss(f.float(), a.detach().float())
+            for f,a in zip(feats, aims, strict=True))/len(feats)

@@ -67,7 +67,9 @@ def _opened(file):
 # %% ../../nbs/28_nets.weights.ipynb #25d75ed2
 def read_header(
     file, # A safetensors file
-) -> tuple: # (plain data, checksum of the tensors, name -> (type, shape)); the first two None where `save_tensors` did not write it
+    # (plain data, checksum of the tensors, name -> (type, shape)); the first two None where `save_tensors`
+    # did not write it
+) -> tuple:
     "The description in a file, without its tensors; raises `ValueError` saying in a few words what is wrong."
     with _opened(file) as f:
         about,slices = (f.metadata() or {}).get('about'),{k:f.get_slice(k) for k in f.keys()}
@@ -109,18 +111,21 @@ def save_net(
 ):
     "Write `model.safetensors`, completely or not at all; raises `WeightsError`. `load_net` reads it."
     tensors = {k:v.to(torch.float16 if half else torch.float32) for k,v in net.state_dict().items()}
-    save_tensors(Path(folder)/'model.safetensors', tensors, dict(format=FORMAT, network=net.config, **info), WeightsError)
+    save_tensors(Path(folder)/'model.safetensors', tensors, dict(format=FORMAT, network=net.config, **info),
+        WeightsError)
     (Path(folder)/'config.json').unlink(missing_ok=True) # of format 1, which nobody asks once there is a head
 
 # %% ../../nbs/28_nets.weights.ipynb #071d6bc0
 _CONVERT = "convert the authors' published files with: lbp-inpaint convert --lbp FILE --image FILE -o DIR"
 _PICKLED = 'is a pickled file, which could run any program when opened, and is not opened'
 
-def _is_pickled(head): return head[:4]==b'PK\3\4' or head[:1]==b'\x80' and head[1:2] in (b'\2',b'\3',b'\4',b'\5')
+def _is_pickled(head):
+    return head[:4]==b'PK\3\4' or head[:1]==b'\x80' and head[1:2] in (b'\2',b'\3',b'\4',b'\5')
 
 def _shipped():
     "Name -> folder of the weights that ship with the package"
-    return {o.parent.name:o.parent for o in (Path(lbp_inpaint.__file__).parent/'weights').glob('*/model.safetensors')}
+    return {o.parent.name:o.parent
+        for o in (Path(lbp_inpaint.__file__).parent/'weights').glob('*/model.safetensors')}
 
 def _refuse_file(file):
     "Say why a file is no folder of weights"
@@ -129,19 +134,22 @@ def _refuse_file(file):
     raise WeightsError(f'The weights {file} cannot be used: that {what}; {remedy}.')
 
 # %% ../../nbs/28_nets.weights.ipynb #cf5965e7
-WEIGHT_FILES = 'model.safetensors','config.json','README.md' # the numbers; words of the older layout; the card
+# the numbers; words of the older layout; the card
+WEIGHT_FILES = 'model.safetensors','config.json','README.md'
 
 def is_repository(
     source, # Whatever says where weights are
 ) -> bool:
     "Could this be the name of a repository on the Hub, `user/name`?"
-    return isinstance(source, str) and re.fullmatch(r'(?!.*(\.\.|--))\w[\w.-]{0,94}/\w[\w.-]{0,94}', source) is not None
+    return (isinstance(source, str)
+        and re.fullmatch(r'(?!.*(\.\.|--))\w[\w.-]{0,94}/\w[\w.-]{0,94}', source) is not None)
 
 def need_hub():
     "The package `huggingface_hub`; raises `WeightsError` where it is not installed."
     try: import huggingface_hub, huggingface_hub.errors
     except ImportError: raise WeightsError(
-        "The Hugging Face Hub needs the package huggingface_hub, not installed here; install it with: pip install 'lbp-inpaint[hub]'.") from None
+        "The Hugging Face Hub needs the package huggingface_hub, not installed here; install it with: "
+        "pip install 'lbp-inpaint[hub]'.") from None
     return huggingface_hub
 
 # %% ../../nbs/28_nets.weights.ipynb #cf5965f1
@@ -152,24 +160,32 @@ def fetch_weights(
     "Weights from the Hub, or from its cache; raises `WeightsError` in one sentence."
     hub = need_hub()
     try: return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=WEIGHT_FILES))
-    except Exception as e: why = _hub_problem(e, hub.errors) # of the Hub, the disk, or whatever carries the request
-    raise WeightsError(f'There are no weights {repo}{f" at revision {revision}" if revision else ""}: it is no folder, '
+    # of the Hub, the disk, or whatever carries the request
+    except Exception as e: why = _hub_problem(e, hub.errors)
+    raise WeightsError(f'There are no weights {repo}{f" at revision {revision}" if revision else ""}: '
+        'it is no folder, '
         f'and as a repository on the Hugging Face Hub {why}.')
 
 def _hub_problem(e, errors):
     "What went wrong with a repository, and what to do"
-    kinds = {errors.GatedRepoError:'it wants its terms to be accepted; do that on its page, and sign in with: hf auth login',
+    kinds = {errors.GatedRepoError:'it wants its terms to be accepted; do that on its page, '
+        'and sign in with: hf auth login',
         errors.RevisionNotFoundError:'it has no such revision; look on its page which there are',
-        errors.RepositoryNotFoundError:'it is not there, or private; check the name, or sign in with: hf auth login',
-        errors.LocalEntryNotFoundError:'it is not in the cache of this machine and the Hub cannot be reached; go online, or give a folder'}
-    return next((v for k,v in kinds.items() if isinstance(e, k)), f'it cannot be fetched ({getattr(e, "strerror", None) or type(e).__name__}); check the name, the connection and the disk')
+        errors.RepositoryNotFoundError:'it is not there, or private; check the name, or sign in with: '
+        'hf auth login',
+        errors.LocalEntryNotFoundError:'it is not in the cache of this machine and the Hub cannot be '
+        'reached; go online, or give a folder'}
+    return next((v for k,v in kinds.items() if isinstance(e, k)), 'it cannot be fetched '
+        f'({getattr(e, "strerror", None) or type(e).__name__}); check the name, the connection and the disk')
 
 # %% ../../nbs/28_nets.weights.ipynb #cf5965ea
 def find_weights(
-    source, # Name of weights that ship with the package, as 'small', a folder ('./small' is one), or 'user/name' on the Hugging Face Hub
+    # Name of weights that ship with the package, as 'small', a folder ('./small' is one), or 'user/name' on
+    # the Hugging Face Hub
+    source,
     revision:str=None, # Branch, tag or commit of a repository on the Hub
 ) -> Path: # Folder of weights
-    "A folder as it is, or that of shipped weights or of a repository; raises `WeightsError` when there is none of them."
+    "A folder as it is, or that of shipped weights or a repository; raises `WeightsError` if there is none."
     shipped = _shipped()
     folder = shipped.get(source) if isinstance(source, str) else None
     try:
@@ -179,21 +195,25 @@ def find_weights(
     folder = folder or shipped.get(str(source))
     if not folder and is_repository(source): return fetch_weights(source, revision)
     if folder and revision is not None: raise UsageError(
-        f'A revision, here {revision}, is one of a repository on the Hub, but {source} is a folder; leave the revision away.')
+        f'A revision, here {revision}, is one of a repository on the Hub, but {source} is a folder; '
+        'leave the revision away.')
     if folder: return folder
-    raise WeightsError(f'There are no weights {source}: it is no folder, and the weights that ship with the package are: '
-        f'{", ".join(sorted(shipped)) or "none"}; give one of these names, a folder written by `train`, or user/name for the Hugging Face Hub.')
+    raise WeightsError(f'There are no weights {source}: it is no folder, and the weights that ship with the '
+        f'package are: {", ".join(sorted(shipped)) or "none"}; give one of these names, '
+        'a folder written by `train`, or user/name for the Hugging Face Hub.')
 
 # %% ../../nbs/28_nets.weights.ipynb #a9a3997e
 class _Unusable(Exception): pass # (what is wrong, remedy)
 
 def _read_config(file):
     "What the `config.json` of format 1 says, if it is whole"
-    if not file.is_file(): raise _Unusable('config.json is missing, and model.safetensors itself does not say what it holds')
+    if not file.is_file():
+        raise _Unusable('config.json is missing, and model.safetensors itself does not say what it holds')
     if file.stat().st_size>1_000_000: raise _Unusable('config.json is larger than a megabyte')
     try: config = json.loads(file.read_text(encoding='utf8'))
     except (ValueError, RecursionError): raise _Unusable('config.json is not JSON') from None
-    if not isinstance(config, dict) or config.get('format')!=1: raise _Unusable('config.json does not state format 1')
+    if not isinstance(config, dict) or config.get('format')!=1:
+        raise _Unusable('config.json does not state format 1')
     if 'digest' in config and config['digest']!=json_digest({k:v for k,v in config.items() if k!='digest'}):
         raise _Unusable('config.json is not as it was written (its digest differs)')
     return config
@@ -201,7 +221,8 @@ def _read_config(file):
 def _read_old_tensors(file, config):
     "The tensors of format 1, if they are those that `config` was written for"
     if hashlib.sha256(file.read_bytes()).hexdigest() not in (config.get('sha256'),config.get('replaces')):
-        raise _Unusable('model.safetensors is not the file that config.json was written for (its SHA-256 differs)')
+        raise _Unusable('model.safetensors is not the file that config.json was written for (its '
+            'SHA-256 differs)')
     return read_tensors(file)
 
 # %% ../../nbs/28_nets.weights.ipynb #84c20be0
@@ -252,7 +273,8 @@ def _check_tensors(found, wanted):
     for k,shape in wanted.items():
         kind,got = found[k]
         if got!=shape: raise _Unusable(
-            f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs {list(shape)}')
+            f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs '
+            f'{list(shape)}')
         if kind not in ('F32','F16','BF16'): raise _Unusable(f'the tensor {k!r} has the type {kind}')
 
 # %% ../../nbs/28_nets.weights.ipynb #28c10002
@@ -273,8 +295,10 @@ def _usable(folder):
     try: yield
     except _Unusable as e: what,remedy = (*e.args, remedy)[:2]
     except OSError as e: what = f'{Path(e.filename or folder).name} cannot be read ({e.strerror or e})'
-    except (RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as e: # of torch, of settings
-        what = (str(e).splitlines() or [type(e).__name__])[0].rstrip('.:').replace('. ', ', ').replace('; ', ', ')
+    # of torch, of settings
+    except (RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as e:
+        what = ((str(e).splitlines() or [type(e).__name__])[0]
+            .rstrip('.:').replace('. ', ', ').replace('; ', ', '))
     else: return
     raise WeightsError(f'The weights in {folder} cannot be used: {what}; {remedy}.')
 
@@ -282,7 +306,7 @@ def _usable(folder):
 def load_net(
     folder, # Folder written by `save_net`
 ) -> InpaintNet: # In evaluation mode, on the CPU, float32
-    "Read a network, and leave torch's random state as it was; raises `WeightsError` when a file is missing, damaged or does not fit."
+    "Read a network, torch's random state untouched; `WeightsError` for a file missing, damaged or unfit."
     folder = Path(folder)
     with _usable(folder):
         about,found = _read_about(folder)
@@ -296,10 +320,12 @@ def load_net(
 # %% ../../nbs/28_nets.weights.ipynb #5e038f67
 def read_about(
     folder, # Folder written by `save_net`
-) -> dict: # `format`, `network` (the config), `sha256` (of the tensors), and what else was noted, such as `training`
+    # `format`, `network` (the config), `sha256` (of the tensors), and what else was noted, such as `training`
+) -> dict:
     "The description of weights; raises `WeightsError`."
     folder = Path(folder)
-    with _usable(folder): return {k:v for k,v in _read_about(folder)[0].items() if k not in ('digest','replaces')}
+    with _usable(folder):
+        return {k:v for k,v in _read_about(folder)[0].items() if k not in ('digest','replaces')}
 
 # %% ../../nbs/28_nets.weights.ipynb #ea67ad98
 def between(
@@ -308,9 +334,12 @@ def between(
     share:float,       # How far from `first` to `second`, 0..1
 ) -> InpaintNet: # raises `WeightsError` where the two are of different layout
     "The network on the straight line between two."
-    if first.config!=second.config: raise WeightsError('Weights can only be mixed with those of the same network, '
+    if first.config!=second.config: raise WeightsError('Weights can only be mixed with those of the '
+        'same network, '
         f'but {first.config} and {second.config} came; take two of which one was trained on from the other.')
-    if not 0<=share<=1: raise UsageError(f'The share of the second weights must lie within 0..1, but {share} came; 0 is the first, 1 the second.')
+    if not 0<=share<=1:
+        raise UsageError(f'The share of the second weights must lie within 0..1, but {share} came; '
+            '0 is the first, 1 the second.')
     to = second.state_dict()
     return net_with(first.config, {k:torch.lerp(v, to[k], share) for k,v in first.state_dict().items()})
 
@@ -322,12 +351,14 @@ def push_weights(
     private:bool=False, # Is a repository that is made for your eyes only?
     message:str='Weights and their card', # What the commit says
 ) -> str: # Address of the commit
-    "Put weights and their card on the Hugging Face Hub; raises `UsageError` for what is no name, `WeightsError` where weights or card are missing or the Hub refuses."
+    "Put weights and card on the Hub; `UsageError` for no name, `WeightsError` where one lacks or it refuses."
     folder = Path(folder)
-    if not is_repository(repo): raise UsageError(f'{repo} is no name of a repository on the Hugging Face Hub; give one as user/name.')
+    if not is_repository(repo):
+        raise UsageError(f'{repo} is no name of a repository on the Hugging Face Hub; give one as user/name.')
     load_net(folder)
     if not (folder/'README.md').is_file(): raise WeightsError(
-        f'The weights in {folder} have no model card README.md, which says what they were made from; write it with `write_card`.')
+        f'The weights in {folder} have no model card README.md, which says what they were made from; '
+        'write it with `write_card`.')
     hub = need_hub()
     try:
         hub.create_repo(repo, private=private, exist_ok=True)
@@ -339,6 +370,7 @@ def push_weights(
 def _push_problem(e):
     "Why the Hub did not take something, and what to do"
     status = getattr(getattr(e, 'response', None), 'status_code', None)
-    if status in (401,403): return 'it does not know you as somebody who may write there; sign in with: hf auth login'
+    if status in (401,403):
+        return 'it does not know you as somebody who may write there; sign in with: hf auth login'
     if status==404: return 'there is no such branch or user; check the names'
     return f'it cannot be reached, or refused ({type(e).__name__}); check the connection and try again'

@@ -75,7 +75,8 @@ def markdown_table(
 def _data_text(facts, stages):
     names = list(dict.fromkeys(o for s in stages for o in s.get('sets') or ()))
     known = {o:look_up(o, SETS, 'picture set') for o in names}
-    text = f'{facts["pictures"]:,} photographs for training and {facts["held_out"]:,} held out, {facts["size"]}x{facts["size"]} pixels.'
+    text = (f'{facts["pictures"]:,} photographs for training and {facts["held_out"]:,} held out, '
+        f'{facts["size"]}x{facts["size"]} pixels.')
     if names: text += '\n\n'+markdown_table(('set','training','held out','what','credit and licence'),
         [(k, max(s.n_train), s.n_valid, s.what, f'{s.credit}, {s.licence}') for k,s in known.items()])
     unknown = dict.fromkeys(str(s.get('folder')) for s in stages if not s.get('sets'))
@@ -89,7 +90,8 @@ def _time(seconds):
     return f'{seconds/60:.0f} minutes' if seconds>=120 else f'{seconds:.0f} seconds'
 
 def _training_text(stages):
-    elsewhere = ('nf','sets','masks','limits','licence','seconds','folder','data','network','validation','earlier','held_out')
+    elsewhere = ('nf','sets','masks','limits','licence','seconds','folder','data','network',
+        'validation','earlier','held_out')
     def told(k): return k not in elsewhere and any(s.get(k) is not None for s in stages)
     keys = [k for k in dict.fromkeys(k for s in stages for k in s) if told(k)]
     values = [['time', *(_time(s['seconds']) if 'seconds' in s else '' for s in stages)]]
@@ -102,33 +104,42 @@ def table_text(
     table:pd.DataFrame, # As `evaluate` returns it
 ) -> str: # Markdown
     "One line for each hole and method; metrics over the whole picture first, then over the hole."
-    names = [(m,o) for m,o in table.sort_values('over', ascending=False, kind='stable')[['metric','over']].drop_duplicates().values]
+    names = [(m,o) for m,o in
+        table.sort_values('over', ascending=False, kind='stable')[['metric','over']].drop_duplicates().values]
     lines = []
     for (hole,method),g in table.groupby(['hole','method'], sort=False):
         values = g.set_index(['metric','over']).value
-        lines.append([hole, method, *(f'{values[k]:.{3 if k[0] in ("SSIM","VGG","LPIPS") else 2}f}' for k in names)])
+        lines.append([hole, method,
+            *(f'{values[k]:.{3 if k[0] in ("SSIM","VGG","LPIPS") else 2}f}' for k in names)])
     return markdown_table(['hole','method',*(m if o=='picture' else f'hole {m}' for m,o in names)], lines)
 
 # %% ../../nbs/56_training.card.ipynb #83300989
 def _evaluated_text(results):
     made,versions = results['hardware'],', '.join(f'{k} {v}' for k,v in results['versions'].items())
     left = f' {len(results["left_out"])} damaged pictures were left out.' if results['left_out'] else ''
-    return (f'Means over {len(results["pictures"])} held-out pictures, all methods on the same holes, by `lbp-inpaint evaluate` '
-        f'with seed {results["settings"]["seed"]}. The centre hole is a square of 120 pixels, the others are strokes that cover '
-        'so many percent; columns called hole look there only, and hole gradient is the ratio to the gradient energy of the '
-        f'truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\nMade with {versions}; {made["gpu"] or made["cpu"]}.')
+    return (f'Means over {len(results["pictures"])} held-out pictures, all methods on the same holes, '
+        f'by `lbp-inpaint evaluate` with seed {results["settings"]["seed"]}. '
+        'The centre hole is a square of 120 pixels, the others are strokes that cover '
+        'so many percent; columns called hole look there only, and hole gradient is the ratio to the '
+        'gradient energy of the '
+        f'truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\nMade with {versions}; '
+        f'{made["gpu"] or made["cpu"]}.')
 
 def _validated_text(facts):
-    return (f'Measured by the training itself after its last epoch, over the {facts["held_out"]} held-out pictures. '
+    return ('Measured by the training itself after its last epoch, '
+        f'over the {facts["held_out"]} held-out pictures. '
         'Classical methods did not fill the same holes: for that, run `lbp-inpaint evaluate`.\n\n'
-        + markdown_table(('measure','value'), [(k.replace('_', ' '), f'{v:.4g}') for k,v in facts['validation'].items()]))
+        + markdown_table(('measure','value'),
+            [(k.replace('_', ' '), f'{v:.4g}') for k,v in facts['validation'].items()]))
 
 # %% ../../nbs/56_training.card.ipynb #7bac4c7b
-LICENCES = ('apache-2.0','mit','bsd-2-clause','bsd-3-clause','gpl-3.0','cc0-1.0','cc-by-2.0','cc-by-3.0','cc-by-4.0',
+LICENCES = ('apache-2.0','mit',
+    'bsd-2-clause','bsd-3-clause','gpl-3.0','cc0-1.0','cc-by-2.0','cc-by-3.0','cc-by-4.0',
     'cc-by-sa-4.0','cc-by-nc-4.0','cc-by-nc-sa-4.0','cc-by-nd-4.0') # some that the Hub knows
 
 def licence_id(
-    licence:str, # As a card tells it: the name of a licence, perhaps more behind a comma or semicolon; or None
+    # As a card tells it: the name of a licence, perhaps more behind a comma or semicolon; or None
+    licence:str,
 ) -> str: # 'other' where the name is not among `LICENCES`, 'unknown' where there is none
     "The Hub's word for a licence."
     if not licence: return 'unknown'
@@ -140,11 +151,14 @@ def model_index(
     results:dict, # `results.json` of an evaluation
 ) -> list: # Plain data: one model, a result for each kind of hole, means over pictures
     "An evaluation in the Hub's words."
-    task,held_out = dict(type='image-to-image', name='Image inpainting'),f'{len(results["pictures"])} held-out pictures'
+    task,held_out = (dict(type='image-to-image', name='Image inpainting'),
+        f'{len(results["pictures"])} held-out pictures')
     def told(o): return o['metric'] if o['over']=='picture' else f'hole {o["metric"]}'
     rows = [o for o in results['table'] if o['method']==name]
-    found = [dict(task=task, dataset=dict(type='custom', name=f'{held_out}, hole {hole}', config=hole), metrics=[ # the Hub joins what differs by name alone
-        dict(type=_type(told(o)), name=told(o), value=round(float(o['value']), 4)) for o in rows if o['hole']==hole])
+    # the Hub joins what differs by name alone
+    found = [dict(task=task, dataset=dict(type='custom', name=f'{held_out}, hole {hole}', config=hole),
+        metrics=[dict(type=_type(told(o)), name=told(o), value=round(float(o['value']), 4))
+            for o in rows if o['hole']==hole])
         for hole in dict.fromkeys(o['hole'] for o in rows)]
     return [dict(name=name, results=found)]
 
@@ -157,7 +171,8 @@ def card_head(
     results:dict=None, # `results.json` of an evaluation in which `name` is a method
 ) -> str: # YAML between lines of three dashes
     "The head of a model card, for the Hub."
-    head = dict(license=licence_id(facts.get('licence')), library_name='lbp-inpaint', pipeline_tag='image-to-image',
+    head = dict(license=licence_id(facts.get('licence')), library_name='lbp-inpaint',
+        pipeline_tag='image-to-image',
         tags=['inpainting','image-inpainting','local-binary-patterns','pytorch'])
     if results: head['model-index'] = model_index(name, results)
     return f'---\n{yaml.dump(head, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)}---\n'
@@ -186,7 +201,8 @@ def check_card(
     text:str, # Markdown
 ):
     "Raise `InpaintError` naming sections that a model card lacks, or that are empty."
-    parts = {o.partition('\n')[0].strip():o.partition('\n')[2].strip() for o in ('\n'+text).split('\n## ')[1:]}
+    parts = {o.partition('\n')[0].strip():o.partition('\n')[2].strip()
+        for o in ('\n'+text).split('\n## ')[1:]}
     wrong = [o for o in SECTIONS if not parts.get(o)]
     if wrong: raise InpaintError(f'The model card has nothing under {", ".join(wrong)}; '
         f'expected the sections {", ".join(SECTIONS)}, each with its facts.')
@@ -194,9 +210,10 @@ def check_card(
 # %% ../../nbs/56_training.card.ipynb #901c885c
 def _check_results(name, results):
     "Raise `InpaintError` for an evaluation that lacks something, or that is about other weights"
-    if lacking := [k for k in ('methods','table','pictures','settings','versions','hardware') if not results.get(k)]: raise InpaintError(
-        f'The evaluation lacks {", ".join(lacking)}; '
-        'expected results.json as `lbp-inpaint evaluate` writes it.')
+    if lacking := [k for k in ('methods','table','pictures','settings','versions','hardware')
+            if not results.get(k)]:
+        raise InpaintError(f'The evaluation lacks {", ".join(lacking)}; '
+            'expected results.json as `lbp-inpaint evaluate` writes it.')
     if name not in results['methods']: raise InpaintError(
         f'The evaluation has no method {name} but {", ".join(results["methods"])}; '
         'evaluate the weights that the card is about.')
@@ -204,8 +221,11 @@ def _check_results(name, results):
 # %% ../../nbs/56_training.card.ipynb #730c0939
 def card_text(
     name:str,          # What the weights are called
-    facts:dict,        # A value for each of `FACTS`; `sets`, `limits`, `licence` and `earlier` where they are known; further ones are told too
-    results:dict=None, # `results.json` of an evaluation in which `name` is a method; the training's own `validation` without it
+    # A value for each of `FACTS`; `sets`, `limits`, `licence` and `earlier` where they are known; further
+    # ones are told too
+    facts:dict,
+    # `results.json` of an evaluation in which `name` is a method; the training's own `validation` without it
+    results:dict=None,
 ) -> str: # Markdown under a head of YAML; raises `InpaintError` where something is missing
     "The model card of weights."
     _check_facts(facts)
@@ -215,10 +235,12 @@ def card_text(
         'The model card lacks numbers; give an evaluation, or the validation of the training.')
     limits = '\n'.join(f'- {o}' for o in (*facts.get('limits', ()), *_limits_of_all))
     texts = dict(Data=_data_text(facts, stages), Training=_training_text(stages), Limits=limits,
-        Numbers=_evaluated_text(results) if results else _validated_text(facts), Licence=f'{facts.get("licence") or _no_licence}.')
-    head = (f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint: both generators of Wu, Zhou and Li\'s system '
-        f'at width {facts["nf"]}, where the paper\'s is 64.')
-    text = f'{card_head(name, facts, results)}\n' + '\n\n'.join([head, *(f'## {k}\n\n{texts[k]}' for k in SECTIONS)])+'\n'
+        Numbers=_evaluated_text(results) if results else _validated_text(facts),
+        Licence=f'{facts.get("licence") or _no_licence}.')
+    head = (f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint: both generators of Wu, '
+        f'Zhou and Li\'s system at width {facts["nf"]}, where the paper\'s is 64.')
+    text = f'{card_head(name, facts, results)}\n' + '\n\n'.join(
+        [head, *(f'## {k}\n\n{texts[k]}' for k in SECTIONS)])+'\n'
     check_card(text)
     return text
 
@@ -239,7 +261,8 @@ def write_card(
 def _evaluated(folder, config, file):
     "(name that an evaluation gives to these weights, what it found)"
     results = _read_json(file/'results.json' if file.is_dir() else file, 'an evaluation')
-    name = next((k for k,m in results.get('methods', {}).items() if m['id'].endswith(config.get('sha256', 'none')[:16])), None)
+    name = next((k for k,m in results.get('methods', {}).items()
+        if m['id'].endswith(config.get('sha256', 'none')[:16])), None)
     if name is None: raise InpaintError(
         f'The evaluation has other weights than those in {folder} (their checksum differs); evaluate these.')
     return name,results

@@ -41,9 +41,11 @@ def load_pictures(
     s = settings
     device = find_device(s.device)
     find_precision(s.precision, device)
-    rest = dict(mask_fn=FolderMasks(s.masks) if s.masks else random_mask, num_workers=s.workers, device=device,
+    rest = dict(mask_fn=FolderMasks(s.masks) if s.masks else random_mask, num_workers=s.workers,
+        device=device,
         bad_pictures=run/'bad_files.tsv', passes=s.passes)
-    if s.sets: return InpaintDataLoaders.from_files(*files_of(s.sets, folder), folder, s.bs, s.size, s.seed, **rest)
+    if s.sets:
+        return InpaintDataLoaders.from_files(*files_of(s.sets, folder), folder, s.bs, s.size, s.seed, **rest)
     return InpaintDataLoaders.from_folder(folder, s.bs, s.size, s.valid_pct, s.seed, **rest)
 
 def open_run(
@@ -104,10 +106,12 @@ def masks_digest(
     mask_fn, # Of the data
 ) -> str: # None where holes are drawn
     "What tells one folder of masks from another."
-    return files_digest(dict(masks=mask_fn.files), mask_fn.folder) if isinstance(mask_fn, FolderMasks) else None
+    return (files_digest(dict(masks=mask_fn.files), mask_fn.folder)
+        if isinstance(mask_fn, FolderMasks) else None)
 
 # %% ../../nbs/57_training.command.ipynb #55a1b207
-_of_run = ('n_lbp','n_joint','bs','size','valid_pct','seed','workers','keep','passes','duration','decay','precision',
+_of_run = (
+    'n_lbp','n_joint','bs','size','valid_pct','seed','workers','keep','passes','duration','decay','precision',
     'clip','ema','half','every','minutes')
 
 def run_config(
@@ -118,10 +122,12 @@ def run_config(
     "The settings of a run, and what they came to."
     s,dls,game = settings,learn.dls,learn.objectives
     def name(file): return Path(file).name if file else None
-    return dict(folder=Path(folder).resolve().name, sets=s.sets, data=data_digest(dls), mask_files=masks_digest(dls.train_ds.mask_fn),
+    return dict(folder=Path(folder).resolve().name, sets=s.sets, data=data_digest(dls),
+        mask_files=masks_digest(dls.train_ds.mask_fn),
         pictures=len(dls.train_ds.files),
         **{k:getattr(s, k) for k in _of_run}, device=str(dls.device), processes=max(1,num_distrib()),
-        lr=learn.lr, network=learn.net.config, vgg=name(s.vgg), vgg_unit=s.vgg_unit, spectral_judges=s.spectral_judges,
+        lr=learn.lr, network=learn.net.config, vgg=name(s.vgg), vgg_unit=s.vgg_unit,
+        spectral_judges=s.spectral_judges,
         judge_nf=s.judge_nf, pretrained=name(s.pretrained), **game.noted)
 
 # %% ../../nbs/57_training.command.ipynb #c285ada5
@@ -145,9 +151,11 @@ def keep_run(
 ):
     "Give a learner the callbacks of a run, and take the run up where it was left."
     log = PictureLog(run, learn.dls.valid.new(bs=4, num_workers=0), settings.every)
-    checkpoints = Checkpoints(run, settings.minutes, config=config, harmless=HARMLESS, best=('picture_psnr','valid_loss'),
+    checkpoints = Checkpoints(run, settings.minutes, config=config, harmless=HARMLESS,
+        best=('picture_psnr','valid_loss'),
         export=partial(learn.export_inpainter, half=settings.half))
-    learn.add_cbs([*batch_callbacks(settings), GameWatch(), log, *([EMA(settings.ema, learn.generator_names)] if settings.ema else []), checkpoints])
+    learn.add_cbs([*batch_callbacks(settings), GameWatch(), log,
+        *([EMA(settings.ema, learn.generator_names)] if settings.ema else []), checkpoints])
     if learn.resume(run): _check_length(learn, run, config)
     else: checkpoints.write_json('running')
 
@@ -168,12 +176,15 @@ def training_record(
     "The settings of a run, and what is known when it is over: see `FACTS`."
     machine,last = hardware(),learn.checkpoints.rows[-1]
     cpu = f'{machine["cpu"]}, {machine["threads"]} thread{"s"*(machine["threads"]>1)}'
-    return dict(**{k:v for k,v in config.items() if k!='network'}, **config['network'], held_out=len(learn.dls.valid_ds),
+    return dict(**{k:v for k,v in config.items() if k!='network'}, **config['network'],
+        held_out=len(learn.dls.valid_ds),
         masks=masks_in_words(learn.dls.train_ds.mask_fn),
-        steps=(config['n_lbp']+config['n_joint'])*len(learn.dls.train), seconds=round(learn.checkpoints.spent),
+        steps=(config['n_lbp']+config['n_joint'])*len(learn.dls.train),
+        seconds=round(learn.checkpoints.spent),
         hardware=machine['gpu'] if torch.device(learn.dls.device).type=='cuda' else cpu,
         torch=torch.__version__, lbp_inpaint=lbp_inpaint.__version__,
-        validation={k:v for k,v in last.items() if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')},
+        validation={k:v for k,v in last.items()
+            if k in ('valid_loss','picture_psnr','hole_psnr','picture_ssim')},
         **(dict(earlier=earlier) if earlier else {}))
 
 # %% ../../nbs/57_training.command.ipynb #288da68c
@@ -212,7 +223,7 @@ def train(
     run,    # Folder for weights, log and pictures; an unfinished run in it is taken up
     **kwargs
 ) -> InpaintLearner: # The learner at the end; its weights are in `run`
-    "Train both phases on a folder of pictures, or go on with it; `run` then holds weights for `Inpainter.from_pretrained`, README.md, pictures/, log.csv and checkpoints."
+    "Train both phases, or go on; `run` then holds weights, README.md, pictures/, log.csv and checkpoints."
     settings,run = TrainSettings.of(**kwargs),Path(run)
     if settings.duration and num_distrib()>1: raise UsageError('duration works with one process only, '
         'since several would each count other numbers of epochs; give n_lbp and n_joint instead.')

@@ -60,7 +60,8 @@ class GradientPenalty(nn.Module):
     ): # A scalar, with a graph through the slope
         with no_autocast(real):
             real,fake = (o.detach().to(torch.promote_types(o.dtype, torch.float32)) for o in (real,fake))
-            t = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device, requires_grad=True) # so that x is no leaf, as counters of operations want it
+            # so that x is no leaf, as counters of operations want it
+            t = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device, requires_grad=True)
             x = torch.lerp(real, fake, t)
             slope, = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
             length = ((slope*mask).square().flatten(1).sum(1)+1e-12).sqrt()
@@ -98,19 +99,25 @@ class ContextualObjectives(TwoStageObjectives):
     recordable = False # nobody has tried second derivatives in a recording
     def __init__(self,
         net:ContextualNet,      # The generator
-        judge_nf:int=None,      # Width of the critics; twice that of the generator without it, as in the paper
+        # Width of the critics; twice that of the generator without it, as in the paper
+        judge_nf:int=None,
         size:int=256,           # Side of the training pictures, a multiple of 32; the window is half of it
-        gamma:float=.99,        # Discount of a pixel's true value for each step into the hole; .9 in the published code
+        # Discount of a pixel's true value for each step into the hole; .9 in the published code
+        gamma:float=.99,
         lambda_disc:float=1.2,  # Weight of the discounted l1
         lambda_ae:float=1.2,    # Weight of the l1 of known pixels
         lambda_a:float=.001,    # Weight of the critics' scores; no critics at 0
         lambda_gp:float=10.,    # Weight of the gradient penalty
-        critic_steps:int=1,     # Turns of the critics before the generator's; 5 in the published code, each on a fresh batch
+        # Turns of the critics before the generator's; 5 in the published code, each on a fresh batch
+        critic_steps:int=1,
     ): # raises `UsageError` for a size that the critics cannot take
         store_attr()
-        if size%32: raise UsageError(f'The critics need pictures whose side is a multiple of 32, but size = {size} came.')
+        if size%32:
+            raise UsageError('The critics need pictures whose side is a multiple of 32, '
+                f'but size = {size} came.')
         nf = judge_nf or 2*net.config['nf']
-        self.dg,self.dl,self.penalty,self.signs = global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{}
+        self.dg,self.dl,self.penalty,self.signs = (
+            global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{})
         self.networks = dict(g=net.g) | (dict(dg=self.dg, dl=self.dl) if lambda_a else {})
 
     def windows(self, mask, *images):
@@ -136,7 +143,8 @@ def generator_terms(self:ContextualObjectives, pred, image, mask, truth):
     wrong = 1.2*(truth-pred.guess).abs() + (truth-pred.painted).abs()
     _,certain,at_hole,fill = self.windows(mask, spatial_discount(mask, self.gamma), wrong, pred.fill)
     known = 1-mask
-    terms = dict(disc=self.lambda_disc*(certain*at_hole).mean(), ae=self.lambda_ae*(known*wrong).mean()/known.mean().clamp(min=1e-6))
+    terms = dict(disc=self.lambda_disc*(certain*at_hole).mean(),
+        ae=self.lambda_ae*(known*wrong).mean()/known.mean().clamp(min=1e-6))
     if self.lambda_a: terms['a'] = -self.lambda_a*(self.dg(pred.fill)+self.dl(fill)).float().mean()
     return terms
 
@@ -147,5 +155,7 @@ def turns(self:ContextualObjectives,
 ) -> list: # of `Turn`, critics first; raises `UsageError` for another phase
     "Who plays, in order."
     self.check_phase(phase)
-    critics = [Turn('critics', ('dg','dl'), self.critic_terms, () if i else ('d','gp')) for i in range(self.critic_steps if self.lambda_a else 0)]
-    return [*critics, Turn('generator', ('g',), self.generator_terms, ('disc','ae',*(['a'] if self.lambda_a else [])))]
+    critics = [Turn('critics', ('dg','dl'), self.critic_terms, () if i else ('d','gp'))
+        for i in range(self.critic_steps if self.lambda_a else 0)]
+    return [*critics,
+        Turn('generator', ('g',), self.generator_terms, ('disc','ae',*(['a'] if self.lambda_a else [])))]

@@ -33,7 +33,8 @@ from ..mask_files import *
 class BadPictures:
     "Name each picture that cannot be read once, in a file or a warning."
     def __init__(self,
-        path=None, # File with a line for each: file, reason, remedy, separated by tabs; a warning instead without it
+        # File with a line for each: file, reason, remedy, separated by tabs; a warning instead without it
+        path=None,
     ): self.path,self.seen = path and Path(path),set()
 
     def note(self, file, error):
@@ -55,7 +56,8 @@ def _as_tensor(mask):
     "A tensor of whatever holds numbers, or None"
     if isinstance(mask, Image.Image): mask = np.asarray(mask)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in 'buif':
-        mask = torch.from_numpy(np.array(mask, mask.dtype.newbyteorder('=') if mask.dtype.kind!='f' else np.float64))
+        mask = torch.from_numpy(np.array(mask, mask.dtype.newbyteorder('=') if mask.dtype.kind!='f'
+            else np.float64))
     return mask.detach().cpu() if isinstance(mask, torch.Tensor) and not mask.is_complex() else None
 
 def one_hole(
@@ -71,7 +73,8 @@ def one_hole(
     m = m.reshape(1,size,size).float()
     if (top := m.max().item()) in (255,65535): m = m/top
     if not ((m==0)|(m==1)).all(): raise UsageError(
-        f'The mask function gave values from {m.min().item():g} to {top:g} with others between them; {wanted}.')
+        f'The mask function gave values from {m.min().item():g} to {top:g} with others between them; '
+        f'{wanted}.')
     if m.all(): raise UsageError(f'The mask function gave a hole that covers the whole picture; {wanted}.')
     return m
 
@@ -86,7 +89,8 @@ class InpaintDataset:
         seed:int=0,            # Everything random is keyed on (seed, `epoch`, number of the picture)
         augment:bool=False,    # Random crops and mirror images; the centre crop without it
         bad:BadPictures=None,  # Where pictures that cannot be read are named; warnings without it
-        passes:int=1,          # Times that an epoch goes through the pictures, each time with other crops and holes
+        # Times that an epoch goes through the pictures, each time with other crops and holes
+        passes:int=1,
     ): store_attr(); self.epoch,self.bad,self.decoded,self.sides = 0,bad or BadPictures(),None,None
 
     def __len__(self): return self.passes*len(self.files)
@@ -137,7 +141,8 @@ def _scaled(self:InpaintDataset, i):
     "A readable picture, its short side as long as the crops"
     im = self._readable(i)
     scale = self.size/min(im.size)
-    return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size], Image.Resampling.LANCZOS)
+    return im if scale==1 else im.resize([max(self.size, round(o*scale)) for o in im.size],
+        Image.Resampling.LANCZOS)
 
 @patch
 def _place(self:InpaintDataset, width, height, gen):
@@ -190,11 +195,13 @@ def keep(self:InpaintDataset,
             f'{len(self.files)} pictures take {size/1e9:.3g} GB of memory on {device}, '
             'where half of what is free is '
             f'{most/1e9:.3g} GB; train without --keep (keep=False), or on fewer pictures.')
-        decoded = [torch.from_numpy(np.array(o)).permute(2,0,1).to(device) for o in pool.map(self._scaled, range(len(self.files)))]
+        decoded = [torch.from_numpy(np.array(o)).permute(2,0,1).to(device)
+            for o in pool.map(self._scaled, range(len(self.files)))]
     self.decoded,self.sides = decoded,[(o.shape[2],o.shape[1]) for o in decoded]
 
 @patch
-def __getstate__(self:InpaintDataset): return {**self.__dict__, 'decoded':None} # what worker processes need: never the pictures on the device
+def __getstate__(self:InpaintDataset): # what worker processes need: never the pictures on the device
+    return {**self.__dict__, 'decoded':None}
 
 # %% ../../nbs/40_training.data.ipynb #1b4564fb
 @patch
@@ -252,7 +259,8 @@ class InpaintDL(TfmdDL):
         places,masks = zip(*samples)
         return list(places),torch.stack(masks)
 
-    def retain(self, batch, samples): return batch if self.dataset.sides else super().retain(batch, samples) # fastai would cast places to the types of the first sample's
+    def retain(self, batch, samples): # fastai would cast places to the types of the first sample's
+        return batch if self.dataset.sides else super().retain(batch, samples)
 
     def __iter__(self):
         batches,others,workers = super().__iter__(),set(multiprocessing.active_children()),None
@@ -264,12 +272,14 @@ class InpaintDL(TfmdDL):
             end_workers(workers or ())
             batches.close()
 
-    def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, gather=False) # fastai would average over processes, which all have validated everything
+    def to_detach(self, b, cpu=True, gather=True):
+        # fastai would average over processes, which all have validated everything
+        return to_detach(b, cpu, gather=False)
 
 # %% ../../nbs/40_training.data.ipynb #40c1d202
 @patch
 def wif(self:InpaintDL):
-    "In a worker process: die a minute after a signal that the whole group gets, and at once when nobody wants its batches"
+    "In a worker process: die a minute after a signal to the group, at once when nobody wants its batches"
     if not hasattr(signal, 'alarm'): return
     for number in (signal.SIGINT,signal.SIGTERM): signal.signal(number, lambda *_: signal.alarm(60))
     signal.signal(_no_more, lambda *_: os._exit(0))
@@ -293,7 +303,8 @@ def show_batch(self:InpaintDL,
 ):
     "Show samples of a batch, one a row; raises `UsageError` for what has no meaning here."
     if ncols or unique: raise UsageError(
-        f'show_batch shows each sample as a row of three pictures and takes no {"ncols" if ncols else "unique"}; use nrows.')
+        'show_batch shows each sample as a row of three pictures and takes no '
+        f'{"ncols" if ncols else "unique"}; use nrows.')
     samples = b or (self.new(bs=nrows, num_workers=0) if nrows else self).one_batch()
     image,mask,truth = (o[:nrows or max_n].cpu() for o in samples)
     grid = picture_grid({'input':image, 'known LBP':masked_lbp(image, mask)[0], 'truth':truth})
@@ -303,7 +314,9 @@ def show_batch(self:InpaintDL,
 # %% ../../nbs/40_training.data.ipynb #d2d906db
 def _is_run(folder):
     "Is this the folder of a training?"
-    try: return {'status','config','versions'} <= json.loads((folder/'run.json').read_text(encoding='utf8')).keys()
+    try:
+        return {'status','config','versions'} <= json.loads(
+            (folder/'run.json').read_text(encoding='utf8')).keys()
     except (OSError, ValueError, AttributeError): return False
 
 def _is_sheet(file, runs):
@@ -317,12 +330,14 @@ def picture_files(
     folder, # Folder, searched to the bottom
 ) -> list: # Paths, sorted
     "Files whose endings are those of pictures; warns of contact sheets that are left out."
-    found = sorted(get_files(folder, extensions=image_extensions|{'.webp'})) # which Python's table of endings knows from 3.13 on only
+    # which Python's table of endings knows from 3.13 on only
+    found = sorted(get_files(folder, extensions=image_extensions|{'.webp'}))
     runs = {}
     sheets = [f for f in found if _is_sheet(f, runs)]
     if not sheets: return found
     where = ', '.join(str(o) for o in sorted({f.parent for f in sheets}))
-    warnings.warn(f'{len(sheets)} of the pictures below {folder} were written by a training or an evaluation (in {where}), and are left out.')
+    warnings.warn(f'{len(sheets)} of the pictures below {folder} were written by a training or an evaluation '
+        f'(in {where}), and are left out.')
     return [f for f in found if f not in set(sheets)]
 
 # %% ../../nbs/40_training.data.ipynb #d2d906df
@@ -359,7 +374,8 @@ class FolderMasks:
         if not self.files: raise MaskError(
             f'None of the {len(found)} files in {folder} can be used as a mask{first}; '
             'give PNG files with white holes.')
-        if problems: warnings.warn(f'{len(problems)} of the {len(found)} masks in {folder} are left out{first}.')
+        if problems:
+            warnings.warn(f'{len(problems)} of the {len(found)} masks in {folder} are left out{first}.')
 
     def problem(self, file):
         "Why a mask cannot be trained with, or None"
@@ -368,10 +384,13 @@ class FolderMasks:
         if not share: return f'{file} has no hole'
         if share>.98: return f'{file} makes {share:.1%} of the picture a hole'
 
-    def __str__(self): return f'{len(self.files)} mask file{"s"*(len(self.files)>1)} of the folder {self.folder.resolve().name}, scaled, cropped and mirrored'
+    def __str__(self):
+        return (f'{len(self.files)} mask file{"s"*(len(self.files)>1)} of the folder '
+            f'{self.folder.resolve().name}, scaled, cropped and mirrored')
 
     def __call__(self, size, generator):
-        hole = scaled_hole(read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
+        hole = scaled_hole(
+            read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
         h,w = hole.shape
         u,v,mirror,pixel = torch.rand(4, generator=generator).tolist()
         x,y = round(u*(w-size)),round(v*(h-size))
@@ -392,9 +411,12 @@ def check_size(
         f'size must be a multiple of {sides}, since the networks halve pictures again and again, '
         f'but {size!r} came; give {sides} or {2*sides}.')
 
-ADVICE = dict(batch_size='use bs', val_bs='bs holds for validation, too', shuffle='training pictures always are', valid='use valid_pct, or folders called valid',
-    item_tfms='pictures are cropped to size, mirrored and given holes by mask_fn', batch_tfms='pictures are cropped to size, mirrored and given holes by mask_fn',
-    splitter='use valid_pct, folders called valid, or from_files', device_id='use device', n_workers='use num_workers')
+ADVICE = dict(batch_size='use bs', val_bs='bs holds for validation, too',
+    shuffle='training pictures always are', valid='use valid_pct, or folders called valid',
+    item_tfms='pictures are cropped to size, mirrored and given holes by mask_fn',
+    batch_tfms='pictures are cropped to size, mirrored and given holes by mask_fn',
+    splitter='use valid_pct, folders called valid, or from_files', device_id='use device',
+    n_workers='use num_workers')
 
 def refuse_arguments(
     given:dict,  # Arguments that a function does not take
@@ -411,7 +433,8 @@ def refuse_arguments(
 # %% ../../nbs/40_training.data.ipynb #77827da2
 def _settings_of(f):
     "Names of what a function takes, but for the folder"
-    return tuple(k for k,p in inspect.signature(f).parameters.items() if p.kind!=p.VAR_KEYWORD and k not in ('path','train','valid'))
+    return tuple(k for k,p in inspect.signature(f).parameters.items() if p.kind!=p.VAR_KEYWORD
+        and k not in ('path','train','valid'))
 
 def training_pictures(
     folder,     # Folder of pictures, searched to the bottom
@@ -436,7 +459,8 @@ class InpaintDataLoaders(DataLoaders):
         train:list,          # Paths of training pictures
         valid:list,          # Paths of validation pictures
         path,                # Folder that all of them are in
-        bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device='auto', bad_pictures=None, passes:int=1, sides:int=256, # As in `from_folder`
+        bs:int=1, size:int=256, seed:int=0, mask_fn=random_mask, num_workers:int=0, device='auto',
+        bad_pictures=None, passes:int=1, sides:int=256, # As in `from_folder`
         **kwargs # Refused
     ):
         "Pictures whose split is known, as that of a [picture set](41_training.sets.ipynb)."
@@ -444,7 +468,8 @@ class InpaintDataLoaders(DataLoaders):
         TrainSettings(bs=bs, seed=seed, workers=num_workers, passes=passes) # which checks them
         check_size(size, sides)
         bad = BadPictures(bad_pictures)
-        ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad, n) for fs,augment,n in ((train,True,passes),(valid,False,1))]
+        ds = [InpaintDataset(fs, size, mask_fn, seed, augment, bad, n)
+            for fs,augment,n in ((train,True,passes),(valid,False,1))]
         ds[0].check_holes()
         dls = [InpaintDL(d, bs=bs, shuffle=d.augment, num_workers=num_workers, drop_last=False) for d in ds]
         return cls(*dls, path=Path(path), device=find_device(device))
@@ -454,16 +479,19 @@ class InpaintDataLoaders(DataLoaders):
         path,                # Folder of pictures, searched to the bottom
         bs:int=1,            # Batch size; the paper trains with 1
         size:int=256,        # Side of the square crops, pixels; a multiple of `sides`
-        valid_pct:float=None, # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
+        # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
+        valid_pct:float=None,
         seed:int=0,          # Key of split, order, crops and holes
-        mask_fn=random_mask, # (size, generator) -> `(1,size,size)`, 1 = hole, as `FolderMasks` has it; other forms are understood by `one_hole`
+        # (size, generator) -> `(1,size,size)`, 1 = hole, as `FolderMasks` has it; other forms are understood
+        # by `one_hole`
+        mask_fn=random_mask,
         num_workers:int=0,   # Processes that load pictures
         device='auto',       # Where batches go: 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
         bad_pictures=None,   # File for the names of pictures that cannot be read; warnings without it
         passes:int=1,        # Times that an epoch goes through the training pictures
         sides:int=256,       # What the networks need the size to be a multiple of
         **kwargs             # Refused, with what to use instead
-    ): # `InpaintDataLoaders`; raises `PictureError` when there are fewer than two pictures, `UsageError` for wrong settings
+    ): # `InpaintDataLoaders`; raises `PictureError` for under two pictures, `UsageError` for wrong settings
         "Pictures in a folder, split, cropped and given holes."
         refuse_arguments(kwargs, _settings_of(cls.from_folder), ADVICE, 'from_folder')
         TrainSettings(valid_pct=valid_pct) # which checks it
@@ -472,7 +500,8 @@ class InpaintDataLoaders(DataLoaders):
         if not train: raise PictureError(
             f'All {len(valid)} pictures below {path} are in folders called valid; '
             'put some elsewhere to train on, or give `valid_pct`.')
-        return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures, passes, sides)
+        return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures,
+            passes, sides)
 
 # %% ../../nbs/40_training.data.ipynb #41184321
 @patch
@@ -482,7 +511,8 @@ def test_dl(self:InpaintDataLoaders,
     **kwargs     # Refused
 ) -> InpaintDL:
     "Batches of other pictures, in their order, cropped in the middle."
-    refuse_arguments(kwargs, ('files','bs'), dict(with_labels='truths always come along, since they are the pictures themselves'), 'test_dl')
+    refuse_arguments(kwargs, ('files','bs'), dict(with_labels='truths always come along, '
+        'since they are the pictures themselves'), 'test_dl')
     ds = self.valid_ds
     files = picture_files(files) if isinstance(files, (str,Path)) and Path(files).is_dir() else L(files)
     if not files: raise PictureError('There are no pictures to test with; '
@@ -509,7 +539,8 @@ def check_pictures(self:InpaintDataLoaders,
     if len(found)>most*len(todo):
         listed = f', all are named in {self.train_ds.bad.path}' if self.train_ds.bad.path else ''
         raise PictureError(
-            f'{len(found)} of {len(todo)} pictures cannot be used (the first: {str(found[0][1]).partition("; ")[0]}{listed}); '
+            f'{len(found)} of {len(todo)} pictures cannot be used (the first: '
+            f'{str(found[0][1]).partition("; ")[0]}{listed}); '
             'mend or remove them, since training needs nine good ones in ten.')
     return len(found)
 

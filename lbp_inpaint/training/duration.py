@@ -87,13 +87,14 @@ def count_epochs(
     make,                   # () -> a learner as the run's, with what it does in each batch; thrown away
     began:float,            # `time.monotonic()` when all of it began
 ) -> TrainSettings: # With the `n_lbp`, `n_joint` and `passes` that fit
-    "As many epochs as there is time for, in the given proportion; those of an unfinished run, where there is one."
+    "As many epochs as there is time for, in the given proportion; those of an unfinished run, if any."
     if found := newest_state(Path(run)): # (tensors, plain data)
         return replace(settings, **{k:found[1]['config'][k] for k in ('n_lbp','n_joint','passes')})
     epochs,times,steps = (settings.n_lbp,settings.n_joint),[(0.,0.)]*2,0
     for phase in (o for o in (0,1) if epochs[o]):
         learn = make()
-        times[phase],steps = timed(learn, bool(phase), .1*60*settings.duration),len(learn.dls.train)/settings.passes
+        times[phase],steps = (timed(learn, bool(phase), .1*60*settings.duration),
+            len(learn.dls.train)/settings.passes)
         del learn
         gc.collect() # the memory is wanted again
         if torch.cuda.is_available(): torch.cuda.empty_cache()

@@ -35,7 +35,8 @@ class RelativeL1Loss(nn.Module):
 class VGG19Features(nn.Module):
     "Frozen VGG-19 up to conv5_2: pictures `(B,3,H,W)` in 0..1 -> dict of features, 'relu1_1' to 'relu5_2'."
     def __init__(self,
-        file=None, # Weights in torchvision's layout, see `read_vgg`; torchvision's own pretrained VGG-19 without it
+        # Weights in torchvision's layout, see `read_vgg`; torchvision's own pretrained VGG-19 without it
+        file=None,
     ): # raises `WeightsError` where there are none, or some are missing
         super().__init__()
         state,self.convs,i = read_vgg(file, 19),nn.ModuleDict(),0
@@ -46,7 +47,8 @@ class VGG19Features(nn.Module):
                     i += 2
                 i += 1
         except KeyError as e: raise WeightsError(
-            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing in these weights; '
+            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing in '
+            'these weights; '
             "give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
         self.eval().requires_grad_(False)
 
@@ -101,11 +103,13 @@ class EdgeConnectObjectives(PatchGame):
     recordable = False # Canny works on the processor
     def __init__(self,
         net:EdgeConnect,       # The network
-        judge_nf:int=None,     # Width of the discriminators, filters of their first layers; the generators' without it
+        # Width of the discriminators, filters of their first layers; the generators' without it
+        judge_nf:int=None,
         vgg=None,              # `VGG19Features`; without it neither perceptual nor style loss
         lambda_a1:float=1.,    # Weight of the adversarial loss of edges; without it D1 does not play
         lambda_f:float=10.,    # Weight of feature matching; nothing where `lambda_a1` is 0
-        lambda_r1:float=0.,    # Weight of the mean squared difference of edges, which EdgeConnect does not have
+        # Weight of the mean squared difference of edges, which EdgeConnect does not have
+        lambda_r1:float=0.,
         lambda_r:float=1.,     # Weight of the relative difference
         lambda_a:float=.1,     # Weight of the adversarial loss of pictures; without it D2 does not play
         lambda_p:float=.1,     # Weight of the perceptual loss
@@ -113,7 +117,8 @@ class EdgeConnectObjectives(PatchGame):
     ):
         store_attr()
         if not (lambda_a1 or lambda_r1): raise UsageError(
-            'With lambda_a1 and lambda_r1 both 0 nothing teaches EdgeConnect to draw edges; give one of them.')
+            'With lambda_a1 and lambda_r1 both 0 nothing teaches EdgeConnect to draw edges; '
+            'give one of them.')
         self.networks,nf = dict(g1=net.g1, g2=net.g2),judge_nf or net.config['nf']
         if lambda_a1: self.networks['d1'] = edge_discriminator(2, nf)
         if lambda_a: self.networks['d2'] = edge_discriminator(3, nf)
@@ -189,5 +194,6 @@ def g2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     if self.lambda_r: terms['r2'] = self.lambda_r*self.relative(pred.raw, truth, mask)
     if self.lambda_a: terms['a2'] = self.lambda_a*self.adversarial.generator(self.networks['d2'](out))
     if self.vgg and self.lambda_p: terms['p'] = self.lambda_p*self.perceptual(self.vgg(out), self.vgg(aim))
-    if self.vgg and self.lambda_s: terms['s'] = self.lambda_s*self.style(self.vgg(out*mask), self.vgg(aim*mask))
+    if self.vgg and self.lambda_s:
+        terms['s'] = self.lambda_s*self.style(self.vgg(out*mask), self.vgg(aim*mask))
     return terms

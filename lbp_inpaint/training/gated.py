@@ -24,12 +24,14 @@ class GatedObjectives(TwoStageObjectives):
     lr,betas = 1e-4,(.5,.999) # of Adam
     def __init__(self,
         net:GatedNet,       # The generator
-        judge_nf:int=None,  # Width of the discriminator; 4/3 of the generator's filters without it, as in the paper
+        # Width of the discriminator; 4/3 of the generator's filters without it, as in the paper
+        judge_nf:int=None,
         lambda_r:float=1.,  # Weight of the l1 of either stage
         lambda_a:float=.1,  # Weight of the adversarial loss; no discriminator at 0; 1 in the published code
     ):
         store_attr()
-        self.d,self.hinge,self.signs = sn_patch_discriminator(judge_nf or net.config['nf']*4//3),AdversarialLoss(hinge=True),{}
+        self.d,self.hinge,self.signs = (
+            sn_patch_discriminator(judge_nf or net.config['nf']*4//3),AdversarialLoss(hinge=True),{})
         self.networks = dict(g=net.g) | (dict(d=self.d) if lambda_a else {})
 
     def judge_terms(self, pred, image, mask, truth):
@@ -42,7 +44,8 @@ class GatedObjectives(TwoStageObjectives):
     def generator_terms(self, pred, image, mask, truth):
         "l1 of both stages, and the discriminator's logits"
         self.note_spread(pred.fill, truth, mask)
-        terms = dict(r1=self.lambda_r*(truth-pred.guess).abs().mean(), r2=self.lambda_r*(truth-pred.painted).abs().mean())
+        terms = dict(r1=self.lambda_r*(truth-pred.guess).abs().mean(),
+            r2=self.lambda_r*(truth-pred.painted).abs().mean())
         if self.lambda_a: terms['a'] = self.lambda_a*self.hinge.generator(self.d(pred.fill, mask))
         return terms
 
@@ -54,4 +57,5 @@ def turns(self:GatedObjectives,
     "Who plays, in order."
     self.check_phase(phase)
     judge = [Turn('discriminator', ('d',), self.judge_terms, ('d',))] if self.lambda_a else []
-    return [*judge, Turn('generator', ('g',), self.generator_terms, ('r1','r2',*(['a'] if self.lambda_a else [])))]
+    return [*judge,
+        Turn('generator', ('g',), self.generator_terms, ('r1','r2',*(['a'] if self.lambda_a else [])))]

@@ -46,22 +46,27 @@ def turn_optimizer(
     opt_func, # A class of torch.optim, or what fastai calls an `opt_func`
 ) -> callable: # (parameter groups, lr) -> `OptimWrapper`; raises `UsageError` for another kind
     "An optimiser that leaves networks alone whose turn it is not."
-    if isinstance(opt_func, type) and issubclass(opt_func, torch.optim.Optimizer): opt_func = partial(OptimWrapper, opt=opt_func)
+    if isinstance(opt_func, type) and issubclass(opt_func, torch.optim.Optimizer):
+        opt_func = partial(OptimWrapper, opt=opt_func)
     if not isinstance(opt_func([[nn.Parameter(torch.zeros(1))]], lr=1e-3), OptimWrapper): raise UsageError(
         "fastai's own optimisers move networks whose turn it is not; "
         "give a class of torch.optim as opt_func, as torch.optim.AdamW.")
     return opt_func
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b20a
-LEARNER_ADVICE = dict(loss_func='each turn has its own loss, weighed by lambda_r, lambda_a and the like', moms="the paper's beta1 is .5; give opt_func",
-    splitter='each network has a parameter group of its own', train_bn='there is no batch normalisation', arch='nf and net_kwargs say what is built', n_out='nf and net_kwargs say what is built',
-    normalize='pictures are in [-1,1] already', bs='give it to InpaintDataLoaders', size='give it to InpaintDataLoaders', device='give it to InpaintDataLoaders')
+LEARNER_ADVICE = dict(loss_func='each turn has its own loss, weighed by lambda_r, lambda_a and the like',
+    moms="the paper's beta1 is .5; give opt_func",
+    splitter='each network has a parameter group of its own', train_bn='there is no batch normalisation',
+    arch='nf and net_kwargs say what is built', n_out='nf and net_kwargs say what is built',
+    normalize='pictures are in [-1,1] already', bs='give it to InpaintDataLoaders',
+    size='give it to InpaintDataLoaders', device='give it to InpaintDataLoaders')
 
 def check_learner_arguments(
     given:dict, # Arguments that are meant for settings
 ):
     "Raise `UsageError` for what people bring along from fastai and what has no place here."
-    refuse_arguments({k:v for k,v in given.items() if k in LEARNER_ADVICE}, (), LEARNER_ADVICE, 'inpaint_learner')
+    refuse_arguments({k:v for k,v in given.items() if k in LEARNER_ADVICE}, (), LEARNER_ADVICE,
+        'inpaint_learner')
     if given.get('pretrained') is True: raise UsageError(
         "pretrained is the name of weights or their folder, but True came; give pretrained='small'.")
 
@@ -76,7 +81,8 @@ def check_data(
     check_size(dls.train_ds.size, sides)
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b20d
-UNFIT = {MixedPrecision:'use learn.to_bf16() or learn.to_fp16()', NonNativeMixedPrecision:'use learn.to_bf16() or learn.to_fp16()',
+UNFIT = {MixedPrecision:'use learn.to_bf16() or learn.to_fp16()',
+    NonNativeMixedPrecision:'use learn.to_bf16() or learn.to_fp16()',
     MixHandler:'pictures have no labels that could be mixed, so leave it away'}
 
 class FamiliarLearner(ResumableLearner):
@@ -89,9 +95,11 @@ class FamiliarLearner(ResumableLearner):
     ):
         self.more_metrics = L(metrics).map(fill_metric)
         super().__init__(*args, opt_func=turn_optimizer(opt_func), **kwargs)
-        self.unlearnt = {} if pretrained else {k:o.detach().cpu().clone() for k,o in self.first_weights().items()}
+        self.unlearnt = {} if pretrained else {k:o.detach().cpu().clone()
+            for k,o in self.first_weights().items()}
 
-    def play(self, predict, turns, metrics=()): super().play(predict, turns, L(metrics)+(self.more_metrics if metrics else L()))
+    def play(self, predict, turns, metrics=()):
+        super().play(predict, turns, L(metrics)+(self.more_metrics if metrics else L()))
 
     def add_cb(self, cb):
         remedy = next((v for k,v in UNFIT.items() if isinstance(cb, k) or cb is k), None)
@@ -131,14 +139,16 @@ def validate(self:FamiliarLearner,
 def summary(self:FamiliarLearner) -> str:
     "Networks, turns and optimiser."
     size = self.dls.train_ds.size
-    lines = [f'{type(self).__name__}, batches of {self.dls.bs} pictures of {size}x{size} on {self.dls.device}', '',
+    lines = [f'{type(self).__name__}, batches of {self.dls.bs} pictures of {size}x{size} on '
+        f'{self.dls.device}', '',
         f'{"network":<12}{"parameters":>14}{"learning":>14}']
     for name,net in self.model.named_children():
         counts = [sum(p.numel() for p in net.parameters() if p.requires_grad or k) for k in (True,False)]
         lines.append(f'{name:<12}{counts[0]:>14,}{counts[1]:>14,}')
     lines += ['', *(f'{t.name} ({", ".join(t.players)}) lowers {" + ".join(t.terms)}' for t in self.turns)]
     groups = self.opt.hypers if self.opt else [dict(lr=self.lr)]
-    return PrettyString('\n'.join([*lines, f'learning rate {groups[-1]["lr"]:.3g}', 'callbacks: '+', '.join(o.name for o in self.cbs.sorted('order'))]))
+    return PrettyString('\n'.join([*lines, f'learning rate {groups[-1]["lr"]:.3g}',
+        'callbacks: '+', '.join(o.name for o in self.cbs.sorted('order'))]))
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b216
 @patch
@@ -151,12 +161,14 @@ def first_weights(self:FamiliarLearner) -> dict:
 @patch
 def untrained(self:FamiliarLearner) -> list:
     "Names of the generators whose weights are still those they were made with."
-    return [k for k,o in self.first_weights().items() if k in self.unlearnt and torch.equal(o.detach().cpu(), self.unlearnt[k])]
+    return [k for k,o in self.first_weights().items() if k in self.unlearnt
+        and torch.equal(o.detach().cpu(), self.unlearnt[k])]
 
 @patch
 def warn_untrained(self:FamiliarLearner):
     "Say which generators know nothing yet."
-    if names := self.untrained(): warnings.warn(f'{" and ".join(o.upper() for o in names)} {"has" if len(names)==1 else "have"} not been trained yet, '
+    if names := self.untrained(): warnings.warn(f'{" and ".join(o.upper() for o in names)} '
+        f'{"has" if len(names)==1 else "have"} not been trained yet, '
         'so fills are those of random weights; train all phases with learn.fit_phases, '
         'or enter the last one with learn.phase(True).', stacklevel=3)
 
@@ -191,7 +203,8 @@ def predict(self:FamiliarLearner,
     return self.inpainter()(image, mask, **kwargs)
 
 # %% ../../nbs/47_training.habits.ipynb #47a1b21b
-PREDS_ADVICE = dict(with_loss="compare fills and truths with the functions of lbp_inpaint.metrics, or use evaluate in place of fastai's Interpretation",
+PREDS_ADVICE = dict(with_loss="compare fills and truths with the functions of lbp_inpaint.metrics, "
+    "or use evaluate in place of fastai's Interpretation",
     with_decoded='fills need no decoding', act='fills are in [-1,1] already', n_out='there are fills only')
 
 @patch
@@ -201,7 +214,9 @@ def get_preds(self:FamiliarLearner,
     dl=None,                # Other batches, as `dls.test_dl` makes them
     with_input:bool=False,  # Give the networks' input, too?
     **kwargs                # Refused
-) -> tuple: # fills and truths `(N,3,H,W)` in [-1,1], on the CPU; before them (pictures, masks) where the input is wanted
+    # fills and truths `(N,3,H,W)` in [-1,1], on the CPU; before them (pictures, masks) where the input is
+    # wanted
+) -> tuple:
     "Fills of a loader's pictures; warns where a generator is untrained."
     refuse_arguments(kwargs, ('ds_idx','dl','with_input'), PREDS_ADVICE, 'get_preds')
     self.warn_untrained()
@@ -210,7 +225,8 @@ def get_preds(self:FamiliarLearner,
     try:
         with self.averaged():
             self.net.eval()
-            for image,mask,truth in dl: parts.append([o.cpu() for o in (image, mask, self.net(image, mask)[1].float(), truth)])
+            for image,mask,truth in dl:
+                parts.append([o.cpu() for o in (image, mask, self.net(image, mask)[1].float(), truth)])
     finally: self.net.train(training)
     image,mask,fills,truths = (torch.cat(o) for o in zip(*parts))
     return ((image,mask),fills,truths) if with_input else (fills,truths)

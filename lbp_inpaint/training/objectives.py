@@ -132,11 +132,14 @@ def hole_crops(
     size:int, # Side of the windows, pixels, at most H and W
     *images   # `(B,C,H,W)`
 ) -> tuple: # of `(B,C,size,size)`, one for each of `images`
-    "The same square of all images, around a point of the hole that is drawn for each picture, and moved inside the picture."
+    "The same square of all images, around a drawn point of each picture's hole, moved inside the picture."
     h,w = mask.shape[2:]
     at = (torch.rand_like(mask)*(mask+1e-6)).flatten(1).argmax(1, keepdim=True)
-    rows,columns = ((o-size//2).clamp(0, n-size)+torch.arange(size, device=mask.device) for o,n in ((at//w,h),(at%w,w)))
-    def cut(x): return x.gather(2, rows[:,None,:,None].expand(-1,x.shape[1],-1,w)).gather(3, columns[:,None,None].expand(-1,x.shape[1],size,-1))
+    rows,columns = ((o-size//2).clamp(0, n-size)+torch.arange(size, device=mask.device)
+        for o,n in ((at//w,h),(at%w,w)))
+    def cut(x):
+        return (x.gather(2, rows[:,None,:,None].expand(-1,x.shape[1],-1,w))
+            .gather(3, columns[:,None,None].expand(-1,x.shape[1],size,-1)))
     return tuple(cut(x) for x in images)
 
 # %% ../../nbs/48_training.objectives.ipynb #50a1b205
@@ -165,7 +168,8 @@ def seen_terms(self:Objectives, fill, truth, mask):
 
 # %% ../../nbs/48_training.objectives.ipynb #50a1b208
 @patch
-def d2_terms(self:Objectives, pred, image, mask, truth): return {'d2': self.judge('d2', truth, pred.fill, mask)}
+def d2_terms(self:Objectives, pred, image, mask, truth):
+    return {'d2': self.judge('d2', truth, pred.fill, mask)}
 
 @patch
 def g2_terms(self:Objectives, pred, image, mask, truth):
@@ -178,7 +182,8 @@ def g2_terms(self:Objectives, pred, image, mask, truth):
         terms['m2'] = s.lambda_m*self.multi_level(pred.feats, aims)
     if s.lambda_a: terms.update(self.persuade(2, pred.fill, truth, mask))
     if self.vgg: terms.update(self.seen_terms(pred.fill, truth, mask))
-    if s.lambda_lbp: terms.update({k:s.lambda_lbp*v for k,v in self.g1_terms(pred, image, mask, truth).items()})
+    if s.lambda_lbp:
+        terms.update({k:s.lambda_lbp*v for k,v in self.g1_terms(pred, image, mask, truth).items()})
     return terms
 
 # %% ../../nbs/48_training.objectives.ipynb #5f49149d
@@ -196,7 +201,8 @@ def turns(self:Objectives,
     "Who plays in a phase, in order."
     self.check_phase(phase)
     keep_lbp,judged = self.settings.lambda_lbp,self.settings.lambda_a
-    d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if judged else [] for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
+    d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if judged else []
+        for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
     if phase==1: return [*d1, Turn('G1', ('g1',), self.g1_terms, self.terms_of(1))]
     terms = self.terms_of(2) + (('p','s') if self.vgg else ()) + (self.terms_of(1) if keep_lbp else ())
     return [*(d1 if keep_lbp else []), *d2, Turn('G1 and G2', ('g1','g2'), self.g2_terms, terms)]

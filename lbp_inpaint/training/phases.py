@@ -44,9 +44,11 @@ class InpaintLearner(FamiliarLearner):
     "The phases of a system on one Learner; see `inpaint_learner`."
     def __init__(self, dls, net, objectives, lr=None, **kwargs):
         self.net,self.objectives,o = net,objectives,objectives
-        super().__init__(dls, o.networks, o.predict(o.phases[0]), o.turns(o.phases[0]), loss_func=self.valid_loss,
+        super().__init__(dls, o.networks, o.predict(o.phases[0]), o.turns(o.phases[0]),
+            loss_func=self.valid_loss,
             lr=ifnone(lr, o.lr), **{'opt_func':partial(AdamWrapper, betas=o.betas), **kwargs})
-        self.signs,self.recordable = o.signs,o.recordable # the same record of signs, which the losses write into
+        # the same record of signs, which the losses write into
+        self.signs,self.recordable = o.signs,o.recordable
 
     @property
     def generator_names(self):
@@ -102,10 +104,12 @@ def fit_phases(self:InpaintLearner,
     n_lbp:int,      # Epochs of phase 1: G1 against D1; 0 where a system paints only
     n_joint:int,    # Epochs of phase 2: G1 and G2 against D2
     lr:float=None,  # Learning rate; the learner's own, 2e-4 as in the paper, without it
-    decay:float=0., # Last part of each phase, 0..1, in which the learning rate falls to 0 along a cosine; the paper's is constant
+    # Last part of each phase, 0..1, in which the learning rate falls to 0 along a cosine; the paper's is
+    # constant
+    decay:float=0.,
     cbs=None,       # More callbacks
 ):
-    "Train as the paper does: structure first, then both networks end to end; raises `UsageError` for a phase that the system does not have."
+    "Train as the paper does: structure, then end to end; raises `UsageError` for a phase the system lacks."
     done = dict(self.position) if self.pending else dict(phase=0)
     with stop_signals(self):
         for phase,n in ((1,n_lbp),(2,n_joint)):
@@ -123,11 +127,13 @@ def starting_net(
 ) -> InpaintNet: # Or the network of another system; raises `UsageError` where the weights are of another
     "The network that a training starts with."
     s,width = settings,{} if settings.nf is None else dict(nf=settings.nf)
-    net = load_net(find_weights(s.pretrained)) if s.pretrained else build_net(s.system, **width, **(net_kwargs or {}))
+    net = (load_net(find_weights(s.pretrained)) if s.pretrained
+        else build_net(s.system, **width, **(net_kwargs or {})))
     if system_of(net)!=s.system: raise UsageError(
         f'The weights {s.pretrained} are of the system {system_of(net)}, '
         f'but system = {s.system} came; give system = {system_of(net)}, or other weights.')
-    switched = net.config | ({'hole_value':'smooth'} if s.smooth_hole else {}) | ({'resize_conv':True} if s.resize_conv else {})
+    switched = (net.config | ({'hole_value':'smooth'} if s.smooth_hole else {})
+        | ({'resize_conv':True} if s.resize_conv else {}))
     if switched==net.config: return net
     other = build_net(**switched)
     other.load_state_dict(net.state_dict())
@@ -138,7 +144,8 @@ def make_judges(
     settings:LearnerSettings, # `spectral_judges`, `judge_nf`
 ) -> list: # D1 and D2
     "Discriminators that know nothing yet."
-    kind,nf = SpectralDiscriminator if settings.spectral_judges else PatchDiscriminator,settings.judge_nf or net.config['nf']
+    kind,nf = (SpectralDiscriminator if settings.spectral_judges else PatchDiscriminator,
+        settings.judge_nf or net.config['nf'])
     return [kind(channels, nf) for channels in (net.guidance.channels,3)]
 
 # %% ../../nbs/53_training.phases.ipynb #51a1b202
@@ -155,7 +162,8 @@ def lbp_objectives(
     return Objectives(net, d1, d2, vgg, **asdict(s.part(LossSettings)) | (loss_kwargs or {}))
 
 # %% ../../nbs/53_training.phases.ipynb #701bafdc
-OBJECTIVES = dict(ca=ContextualObjectives, sh=ShiftNetObjectives, gc=GatedObjectives, ec=EdgeConnectObjectives)
+OBJECTIVES = dict(ca=ContextualObjectives, sh=ShiftNetObjectives, gc=GatedObjectives,
+    ec=EdgeConnectObjectives)
 
 def refuse_foreign(
     settings:LearnerSettings,
@@ -191,7 +199,7 @@ def objectives_for(
     settings:LearnerSettings,
     dls,                   # `InpaintDataLoaders`
     loss_kwargs:dict=None, # More arguments of the objectives
-): # raises `UsageError` for a setting that the system does not have, `WeightsError` where VGG is needed and cannot be had
+): # raises `UsageError` for a setting the system lacks, `WeightsError` where VGG is needed and cannot be had
     "The objectives of whichever system."
     return (lbp_objectives if settings.system=='lbp' else system_objectives)(net, settings, dls, loss_kwargs)
 
@@ -199,19 +207,24 @@ def objectives_for(
 def inpaint_learner(
     dls,                   # `InpaintDataLoaders`
     net_kwargs:dict=None,  # Other arguments of `build_net`
-    loss_kwargs:dict=None, # Other arguments of the system's objectives, as `critic_steps` of `ContextualObjectives`
-    cbs=None, path=None, model_dir='models', opt_func=None, wd=None, # As in fastai's `Learner`; torch's Adam without `opt_func`
+    # Other arguments of the system's objectives, as `critic_steps` of `ContextualObjectives`
+    loss_kwargs:dict=None,
+    # As in fastai's `Learner`; torch's Adam without `opt_func`
+    cbs=None, path=None, model_dir='models', opt_func=None, wd=None,
     metrics=None,          # More functions of (fill, truth), shown in phase 2
     **kwargs
-) -> InpaintLearner: # raises `UsageError` for a wrong setting, `WeightsError` where VGG is needed and cannot be had
+    # raises `UsageError` for a wrong setting, `WeightsError` where VGG is needed and cannot be had
+) -> InpaintLearner:
     "A Learner that trains this paper's system, or another, on `dls`."
     check_learner_arguments(kwargs)
     settings = LearnerSettings.of(**kwargs)
     net = starting_net(settings, net_kwargs)
     check_data(dls, getattr(net, 'sides', 256))
     objectives = objectives_for(net, settings, dls, loss_kwargs)
-    fastais = dict(cbs=cbs, path=path, model_dir=model_dir, wd=wd, metrics=metrics, **(dict(opt_func=opt_func) if opt_func else {}))
-    return InpaintLearner(dls, net, objectives, lr=settings.lr, pretrained=bool(settings.pretrained), **fastais)
+    fastais = dict(cbs=cbs, path=path, model_dir=model_dir, wd=wd, metrics=metrics,
+        **(dict(opt_func=opt_func) if opt_func else {}))
+    return InpaintLearner(dls, net, objectives, lr=settings.lr, pretrained=bool(settings.pretrained),
+        **fastais)
 
 # %% ../../nbs/53_training.phases.ipynb #39ccaf8e
 @patch
@@ -235,5 +248,5 @@ def export_inpainter(self:InpaintLearner,
     half:bool=False, # Store float16?
     **info           # More to note beside them, see `save_net`
 ):
-    "Write weights that `Inpainter.from_pretrained` reads: one safetensors file; the moving average, where there is one."
+    "Write weights for `Inpainter.from_pretrained`, one safetensors file; the moving average if there is one."
     with self.averaged(): save_net(self.net, folder, half, **info)

@@ -28,11 +28,14 @@ def process_group(
     if num_distrib()<=1 or torch.distributed.is_initialized(): yield; return
     cuda = torch.cuda.is_available()
     if cuda: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
-    import_module('torch.distributed.nn.functional') # keeps the group that is there when it is imported: none yet
+    # keeps the group that is there when it is imported: none yet
+    import_module('torch.distributed.nn.functional')
     torch.distributed.init_process_group('nccl' if cuda else 'gloo', timeout=timedelta(minutes=minutes))
     try: yield
-    except BaseException: # once one process has failed, the launcher ends all of them: the reason must be told before
-        if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # once one process has failed, the launcher ends all of them: the reason must be told before
+    except BaseException:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise
     finally: torch.distributed.destroy_process_group()
 
@@ -43,7 +46,8 @@ class SyncGrads(Callback):
     def _all(self, op, x, *args):
         try: op(x, *args)
         except RuntimeError as e: raise InpaintError(
-            f'Process {rank_distrib()} has lost another of the {num_distrib()} processes ({str(e).splitlines()[0][:120]}); '
+            f'Process {rank_distrib()} has lost another of the {num_distrib()} processes '
+            f'({str(e).splitlines()[0][:120]}); '
             'see the message of the one that ended first, '
             'and start all of them again to go on from the last checkpoint.') from None
 

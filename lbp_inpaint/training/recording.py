@@ -26,7 +26,8 @@ class RecordedBatch(Callback):
     def before_fit(self):
         self.forget() # the weights may lie elsewhere
         self.able = self.can_record()
-        if self.on_gpu and not rank_distrib() and (why := self.obstacle()): warnings.warn(f'Batches are played, not recorded: {why}.')
+        if self.on_gpu and not rank_distrib() and (why := self.obstacle()):
+            warnings.warn(f'Batches are played, not recorded: {why}.')
         self.learn.replay = self.take
 
     def after_fit(self): self.learn.replay = noop
@@ -42,8 +43,11 @@ class RecordedBatch(Callback):
     def obstacle(self):
         "What a user could change for batches to be recorded, with the remedy; nothing where that is not it"
         scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
-        if scaled: return 'the loss scale of fp16 changes from turn to turn; train in bf16 to have them recorded'
-        if num_distrib()>1: return f'{num_distrib()} processes wait for each other in every turn; larger batches make the waiting matter less'
+        if scaled:
+            return 'the loss scale of fp16 changes from turn to turn; train in bf16 to have them recorded'
+        if num_distrib()>1:
+            return (f'{num_distrib()} processes wait for each other in every turn; '
+                'larger batches make the waiting matter less')
 
 # %% ../../nbs/44_training.recording.ipynb #75e642a8
 @patch
@@ -103,7 +107,8 @@ def _record(self:RecordedBatch):
     self.inputs = [o.clone() for o in (*self.xb,*self.yb)]
     self.rates = [torch.full((), float(g['lr']), device=self.inputs[0].device) for g in groups]
     for g,rate in zip(groups, self.rates): g.update(lr=rate, capturable=True)
-    self.learn.pred = self.learn.terms = self.learn.loss_grad = None # what is left of the last batch belongs to another stream
+    # what is left of the last batch belongs to another stream
+    self.learn.pred = self.learn.terms = self.learn.loss_grad = None
     try:
         self.graph = self._graph()
         self.recorded_signs = dict(self.learn.signs)

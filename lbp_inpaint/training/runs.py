@@ -62,7 +62,8 @@ def random_generators():
     "The states of all random generators: (tensors, plain)"
     kind,keys,*rest = np.random.get_state()
     tensors = {'rng.torch':torch.get_rng_state(), 'rng.numpy':torch.from_numpy(keys.astype(np.int64))}
-    if torch.cuda.is_available(): tensors.update({f'rng.cuda.{i}':s for i,s in enumerate(torch.cuda.get_rng_state_all())})
+    if torch.cuda.is_available():
+        tensors.update({f'rng.cuda.{i}':s for i,s in enumerate(torch.cuda.get_rng_state_all())})
     return tensors,dict(python=random.getstate(), numpy=[kind,*rest])
 
 def _set_generators(tensors, plain):
@@ -71,7 +72,8 @@ def _set_generators(tensors, plain):
     np.random.set_state((kind, tensors['rng.numpy'].numpy().astype(np.uint32), *rest))
     version,keys,gauss = plain['python']
     random.setstate((version, tuple(keys), gauss))
-    cuda = [tensors[k] for k in sorted((k for k in tensors if k.startswith('rng.cuda.')), key=lambda k: int(k[9:]))]
+    cuda = [tensors[k] for k in sorted((k for k in tensors if k.startswith('rng.cuda.')),
+        key=lambda k: int(k[9:]))]
     if len(cuda)==torch.cuda.device_count(): torch.cuda.set_rng_state_all(cuda)
 
 # %% ../../nbs/46_training.runs.ipynb #8ae77468
@@ -165,7 +167,8 @@ def _restore_epoch(self:ResumableLearner, start):
 # %% ../../nbs/46_training.runs.ipynb #1ad28495
 @patch
 def state(self:ResumableLearner,
-    generators:tuple=None, # States of the random generators, from `random_generators`; the present ones without it
+    # States of the random generators, from `random_generators`; the present ones without it
+    generators:tuple=None,
 ):
     "Everything that the next step depends on: (tensors, plain data)"
     if self.opt is None: self.create_opt()
@@ -266,8 +269,9 @@ class Checkpoints(Callback):
         steps:int=None,      # Save after so many batches, too
         config:dict=None,    # Settings of the run, for `check_config` and for people; plain data
         harmless:tuple=(),   # Names of settings that may change when the run is taken up again
-        best:tuple=('valid_loss',), # Columns of the table of epochs to choose the best epoch by, the first there is;
-            # the highest is best, but for losses the lowest
+        # Columns of the table of epochs to choose the best epoch by, the first there is;
+        # the highest is best, but for losses the lowest
+        best:tuple=('valid_loss',),
         export:callable=None, # Writes weights to the folder it is given
     ):
         store_attr('minutes,steps,config,harmless,export')
@@ -341,7 +345,8 @@ def write_json(self:Checkpoints,
     about = dict(status=status, config=self.config, **self.position, step=self.train_iter,
         metrics=self.rows[-1] if self.rows else None, best=self.best, skipped_turns={}, warnings=[])
     for o in stateful(self.learn, True)+stateful(self.learn, False): about.update(o.report())
-    about.update(seconds=round(self.seconds), versions=dict(python=platform.python_version(), torch=torch.__version__),
+    about.update(seconds=round(self.seconds),
+        versions=dict(python=platform.python_version(), torch=torch.__version__),
         written=time.strftime('%Y-%m-%d %H:%M:%S'))
     write_file(self.folder/'run.json', (json.dumps(about, indent=1)+'\n').encode())
 
@@ -360,12 +365,14 @@ def _keep_best(self:Checkpoints, row):
 def resume(self:ResumableLearner,
     run, # Folder of a run, see `Checkpoints`
 ) -> bool: # Was there a checkpoint?
-    "Resume a run where its newest checkpoint left it, in the next `fit`; raises `InpaintError`, also where its settings differ."
+    "Resume a run from its newest checkpoint in the next `fit`; `InpaintError`, also where settings differ."
     found = newest_state(Path(run))
     if not found: return False
     keep,plain = getattr(self, 'checkpoints', None),found[1]
     if keep and keep.config:
         for change in check_config(plain['config'] or {}, keep.config, keep.harmless): warnings.warn(change)
     self.load_run_state(*found)
-    if keep: keep.rows,keep.best,keep.spent = (plain[k] for k in ('rows','best','seconds')); keep.started = time.monotonic()-keep.spent
+    if keep:
+        keep.rows,keep.best,keep.spent = (plain[k] for k in ('rows','best','seconds'))
+        keep.started = time.monotonic()-keep.spent
     return True

@@ -19,59 +19,84 @@ from .data import *
 # %% ../../nbs/41_training.sets.ipynb #e04a3f27
 @dataclass(frozen=True)
 class PictureSet:
-    "A data set by name: what it shows, where its parts lie, how many pictures there are, and who may do what with it."
+    "A data set by name: what it shows, where its parts lie, how many pictures, who may do what with it."
     what:str            # What the pictures show
     n_train:tuple       # Numbers of training pictures that are right
     n_valid:int         # Number of validation pictures
     source:str          # Where to get it
     licence:str         # What its makers allow, as far as they say
     credit:str=''       # Whom to name
-    train:tuple=('train',) # Folders, below the set's own, that may hold the training pictures; the first that exists does
-    valid:tuple=('valid',) # The same for validation; without any, the last `n_valid` training pictures by number are held out
+    # Folders, below the set's own, that may hold the training pictures; the first that exists does
+    train:tuple=('train',)
+    # The same for validation; without any, the last `n_valid` training pictures by number are held out
+    valid:tuple=('valid',)
     assumed:str=''      # What the paper leaves open, and how it is read here
     trained:tuple=()    # Weights that ship with the package and were trained on its training part
 
 # %% ../../nbs/41_training.sets.ipynb #9796fd09
 SETS = dict(
-    celeba_hq=PictureSet('faces of celebrities, aligned', (28_000,), 2_000, 'https://github.com/switchablenorms/CelebAMask-HQ (its folder CelebA-HQ-img)',
-        'non-commercial research only, as CelebA', 'Karras et al. 2018, Liu et al. 2015', ('CelebA-HQ-img','celeba_hq_256','data256x256','.'), (),
-        'the paper gives the numbers 28,000 and 2,000 and no list, so the last 2,000 by file number are held out'),
-    places=PictureSet('365 categories of scenes', (1_825_000,1_803_460), 36_500, 'http://places2.csail.mit.edu/download.html (Places365-Standard, small pictures)',
-        'non-commercial research and education only', 'Zhou et al. 2018', ('data_256','data_256_standard','train_256','data_large','data_large_standard','train_large','train'),
-        ('val_256','val_large','val'), 'the paper says 5,000 training pictures for each category, 1,825,000 in all; the set as its makers give it has 1,803,460, because some categories '
+    celeba_hq=PictureSet('faces of celebrities, aligned', (28_000,), 2_000,
+        'https://github.com/switchablenorms/CelebAMask-HQ (its folder CelebA-HQ-img)',
+        'non-commercial research only, as CelebA', 'Karras et al. 2018, Liu et al. 2015',
+        ('CelebA-HQ-img','celeba_hq_256','data256x256','.'), (),
+        'the paper gives the numbers 28,000 and 2,000 and no list, so the last 2,000 by file number '
+        'are held out'),
+    places=PictureSet('365 categories of scenes', (1_825_000,1_803_460), 36_500,
+        'http://places2.csail.mit.edu/download.html (Places365-Standard, small pictures)',
+        'non-commercial research and education only', 'Zhou et al. 2018',
+        ('data_256','data_256_standard','train_256','data_large','data_large_standard','train_large','train'),
+        ('val_256','val_large','val'), 'the paper says 5,000 training pictures for each category, '
+        '1,825,000 in all; the set as its makers give it has 1,803,460, because some categories '
         'have fewer, so both are right here'),
-    paris_streetview=PictureSet('facades along the streets of Paris', (14_900,), 100, 'its makers, who send it to those who ask: https://github.com/pathak22/context-encoder',
-        'not public; Google Street View pictures', 'Doersch et al. 2012, Pathak et al. 2016', ('paris_train_original','train'), ('paris_eval/paris_eval_gt','paris_eval_gt','valid'),
+    paris_streetview=PictureSet('facades along the streets of Paris', (14_900,), 100,
+        'its makers, who send it to those who ask: https://github.com/pathak22/context-encoder',
+        'not public; Google Street View pictures', 'Doersch et al. 2012, Pathak et al. 2016',
+        ('paris_train_original','train'), ('paris_eval/paris_eval_gt','paris_eval_gt','valid'),
         'the 100 pictures are those called paris_eval_gt in the folder that the makers send'))
 
 # %% ../../nbs/41_training.sets.ipynb #ebcd3695
 _small = dict(trained=('small',))
 SETS.update(
-    free_photos=PictureSet('interiors, people, streets, food, animals, plants, fabrics and more', (5_030,), 295, 'the eleven collections that its credit names; its manifest names the source of each picture',
-        'public domain, CC0, CC BY or MIT, picture by picture', 'OpenStax, Rice University (CC BY, CC0 or public domain by photograph, those of 2014 CC BY 3.0, photographers in the manifest); '
+    free_photos=PictureSet('interiors, people, streets, food, animals, plants, fabrics and more', (5_030,),
+        295, 'the eleven collections that its credit names; its manifest names the source of each picture',
+        'public domain, CC0, CC BY or MIT, picture by picture', 'OpenStax, Rice University (CC BY, '
+        'CC0 or public domain by photograph, those of 2014 CC BY 3.0, photographers in the manifest); '
         'Open Images V4 and DoorDetect (CC BY 2.0, Flickr authors by image id); '
-        'COCO Consortium (CC BY 2.0, Flickr authors); flower_photos of the TensorFlow team (CC BY 2.0, Flickr photographers by photo id); based.cooking and public-domain-recipes (public domain); noClaps (CC0); '
-        'wallpapers under CC0, public domain or CC BY (authors in the manifest); M. Klasson, C. Zhang and H. Kjellstrom, grocery store data set (MIT); A. Grigorev and contributors, clothing data set (CC0)', **_small),
-    scenes_mit8=PictureSet('coasts, forests, mountains, streets and other scenes outdoors', (2_417,), 134, 'https://github.com/alex21th/MCV-M3-Project (data/MIT_split)',
+        'COCO Consortium (CC BY 2.0, Flickr authors); flower_photos of the TensorFlow team (CC BY 2.0, '
+        'Flickr photographers by photo id); based.cooking and public-domain-recipes (public domain); '
+        'noClaps (CC0); wallpapers under CC0, public domain or CC BY (authors in the manifest); M. Klasson, '
+        'C. Zhang and H. Kjellstrom, grocery store data set (MIT); A. Grigorev and contributors, '
+        'clothing data set (CC0)', **_small),
+    scenes_mit8=PictureSet('coasts, forests, mountains, streets and other scenes outdoors', (2_417,), 134,
+        'https://github.com/alex21th/MCV-M3-Project (data/MIT_split)',
         'none stated; published for research', 'Oliva and Torralba 2001'),
-    facades_cmp=PictureSet('rectified facades', (597,), 50, 'https://cmp.felk.cvut.cz/~tylecr1/facade/', 'none stated; its makers ask to be cited', 'Tylecek and Sara 2013'),
-    facades_ccby=PictureSet('buildings from the street, many at dusk', (474,), 50, 'https://github.com/a-hwang/building-facade-segmentation', 'CC BY 4.0',
-        '[a-hwang/building-facade-segmentation](https://github.com/a-hwang/building-facade-segmentation), Roboflow export', **_small),
-    flowers_ccby=PictureSet('flowers', (800,), 50, 'https://www.tensorflow.org/datasets/catalog/tf_flowers', 'CC BY 2.0',
-        '[flower_photos](https://www.tensorflow.org/datasets/catalog/tf_flowers) of the TensorFlow team, Flickr photographers', **_small),
-    faces_london_ccby=PictureSet('studio portraits of adults', (158,), 20, 'https://doi.org/10.6084/m9.figshare.5047666.v5', 'CC BY 4.0',
-        'DeBruine and Jones, [Face Research Lab London Set](https://doi.org/10.6084/m9.figshare.5047666.v5)', **_small))
+    facades_cmp=PictureSet('rectified facades', (597,), 50, 'https://cmp.felk.cvut.cz/~tylecr1/facade/',
+        'none stated; its makers ask to be cited', 'Tylecek and Sara 2013'),
+    facades_ccby=PictureSet('buildings from the street, many at dusk', (474,), 50,
+        'https://github.com/a-hwang/building-facade-segmentation', 'CC BY 4.0',
+        '[a-hwang/building-facade-segmentation](https://github.com/a-hwang/building-facade-segmentation), '
+        'Roboflow export', **_small),
+    flowers_ccby=PictureSet('flowers', (800,), 50, 'https://www.tensorflow.org/datasets/catalog/tf_flowers',
+        'CC BY 2.0',
+        '[flower_photos](https://www.tensorflow.org/datasets/catalog/tf_flowers) of the TensorFlow team, '
+        'Flickr photographers', **_small),
+    faces_london_ccby=PictureSet('studio portraits of adults', (158,), 20,
+        'https://doi.org/10.6084/m9.figshare.5047666.v5', 'CC BY 4.0',
+        'DeBruine and Jones, [Face Research Lab London Set](https://doi.org/10.6084/m9.figshare.5047666.v5)',
+        **_small))
 
 # %% ../../nbs/41_training.sets.ipynb #8dae1323
 def _below(root, folders):
-    "Pictures below the first of `folders` that exists, in order of their names, or of their numbers where all have one"
+    "Pictures below the first of `folders` that exists, by name, or by number where all have one"
     folder = next((root/o for o in folders if (root/o).is_dir()), None)
     if folder is None: return None
     files = picture_files(folder)
-    return sorted(files, key=lambda f: (f.parent, int(f.stem))) if all(f.stem.isdecimal() for f in files) else files
+    return (sorted(files, key=lambda f: (f.parent, int(f.stem)))
+        if all(f.stem.isdecimal() for f in files) else files)
 
 def _missing(name, root, what, folders):
-    return PictureError(f'{root} holds no {what} of {name}: there is none of the folders {", ".join(folders)}; give the folder that holds it, or get it from {SETS[name].source}.')
+    return PictureError(f'{root} holds no {what} of {name}: there is none of the folders '
+        f'{", ".join(folders)}; give the folder that holds it, or get it from {SETS[name].source}.')
 
 # %% ../../nbs/41_training.sets.ipynb #e28c33c7
 def _parts(name, root, train):
@@ -83,7 +108,8 @@ def _parts(name, root, train):
     else:
         files = _below(root, facts.train)
         parts = [files, files] if files is None else [files[:-facts.n_valid], files[-facts.n_valid:]]
-    for files,what,folders in zip(parts, ('training pictures','validation pictures'), (facts.train,facts.valid or facts.train)):
+    for files,what,folders in zip(parts, ('training pictures','validation pictures'),
+            (facts.train,facts.valid or facts.train)):
         if files is None: raise _missing(name, root, what, folders)
     _check_split(name, root, *parts, train or not facts.valid)
     return parts
@@ -91,12 +117,16 @@ def _parts(name, root, train):
 def _check_split(name, root, train, valid, both):
     "Raise `PictureError` where numbers differ from the set's, or a picture is in both parts"
     facts = SETS[name]
-    wrong = [(len(train), ' or '.join(map(str, facts.n_train)), 'training')] if both and len(train) not in facts.n_train else []
+    wrong = ([(len(train), ' or '.join(map(str, facts.n_train)), 'training')]
+        if both and len(train) not in facts.n_train else [])
     if len(valid)!=facts.n_valid: wrong.append((len(valid), facts.n_valid, 'validation'))
-    if wrong: raise PictureError(f'{name} in {root} has ' + ' and '.join(f'{n} {part} pictures where {want} were expected' for n,want,part in wrong) +
+    if wrong: raise PictureError(f'{name} in {root} has '
+        + ' and '.join(f'{n} {part} pictures where {want} were expected' for n,want,part in wrong) +
         f'; get the whole of it from {facts.source}.')
-    if twice := {os.path.realpath(f) for f in train} & {os.path.realpath(f) for f in valid}: raise PictureError(
-        f'{name} in {root} has {len(twice)} pictures in both parts, such as {sorted(twice)[0]}; a score on what was trained on means nothing, so take them out of one.')
+    if twice := {os.path.realpath(f) for f in train} & {os.path.realpath(f) for f in valid}:
+        raise PictureError(
+            f'{name} in {root} has {len(twice)} pictures in both parts, such as {sorted(twice)[0]}; '
+            'a score on what was trained on means nothing, so take them out of one.')
 
 # %% ../../nbs/41_training.sets.ipynb #457dc37e
 def files_of(
@@ -104,6 +134,6 @@ def files_of(
     root,            # Folder of the set, or the folder above it
     train:bool=True, # Are the training pictures wanted? Without them only the validation part need be there
 ) -> tuple: # (list of training files, list of validation files), set after set
-    "The two parts of picture sets, checked; raises `UsageError` for an unknown name, `PictureError` unless they are as the sets' facts say."
+    "The two parts of picture sets; `UsageError` for an unknown name, `PictureError` where facts differ."
     parts = [_parts(o, root, train) for o in ([names] if isinstance(names, str) else names)]
     return tuple(sum(o, []) for o in zip(*parts))

@@ -20,7 +20,7 @@ from .objectives import *
 
 # %% ../../nbs/51_training.shift_net.ipynb #bc26dde1
 class GuidanceLoss(nn.Module):
-    "Mean squared difference of the guess and the encoder's features of the truth, both set to 0 at known cells."
+    "Mean squared difference of the guess and the encoder's features of the truth, both 0 at known cells."
     def forward(self,
         guess, # `(B,C,h,w)`, the decoder's
         aim,   # `(B,C,h,w)`, the encoder's, of the truth
@@ -45,7 +45,8 @@ class ShiftNetObjectives(PatchGame):
     lr,betas = 2e-4,(.5,.999) # of Adam
     def __init__(self,
         net:ShiftNet,         # The network
-        judge_nf:int=None,    # Width of the discriminator, filters of its first layer; the generator's without it
+        # Width of the discriminator, filters of its first layer; the generator's without it
+        judge_nf:int=None,
         lambda_r:float=100.,  # Weight of the mean absolute difference
         lambda_a:float=.2,    # Weight of the adversarial loss; without it no discriminator plays
         lambda_guide:float=1.,# Weight of the guidance loss

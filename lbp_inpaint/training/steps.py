@@ -44,14 +44,15 @@ def scaler(self:TurnPrecision):
     return self.scalers[name]
 
 @patch
-def checkpoint_state(self:TurnPrecision): return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
+def checkpoint_state(self:TurnPrecision):
+    return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
 
 @patch
 def restore_state(self:TurnPrecision, tensors, plain): self.states = plain.get('scalers', {})
 
 # %% ../../nbs/43_training.steps.ipynb #0b5c4ba3
 class FiniteSteps(StatefulCallback):
-    "Skip a turn whose loss or gradient is not finite, stop when `most` of `window` turns were, and clip gradients."
+    "Skip turns whose loss or gradient is not finite, stop when `most` of `window` were, and clip gradients."
     order = 12
     def __init__(self,
         clip:float=None, # Greatest length of the gradient of a turn; no limit without it
@@ -196,4 +197,5 @@ def checkpoint_state(self:EMA):
 def restore_state(self:EMA, tensors, plain):
     if 'ema_steps' not in plain: return
     self.steps = plain['ema_steps']
-    self.average = [torch.empty_like(p).copy_(tensors[f'ema.{i}']) for i,p in enumerate(self.weights)] # laid out as the weights
+    # laid out as the weights
+    self.average = [torch.empty_like(p).copy_(tensors[f'ema.{i}']) for i,p in enumerate(self.weights)]

@@ -25,10 +25,12 @@ def toy_data(n=12, bs=4):
     return DataLoaders.from_dsets(ds, ds[:bs], bs=bs, shuffle=False, device='cpu', num_workers=0)
 
 def toy_networks():
-    with no_random(1): return {'g':nn.Linear(3,3), 'd':nn.Sequential(nn.Linear(3,8), nn.ReLU(), nn.Linear(8,1))}
+    with no_random(1):
+        return {'g':nn.Linear(3,3), 'd':nn.Sequential(nn.Linear(3,8), nn.ReLU(), nn.Linear(8,1))}
 
 def toy_losses(nets):
-    def d_loss(pred, x, y): return {'d':F.softplus(-nets['d'](y)).mean() + F.softplus(nets['d'](pred.detach())).mean()}
+    def d_loss(pred, x, y):
+        return {'d':F.softplus(-nets['d'](y)).mean() + F.softplus(nets['d'](pred.detach())).mean()}
     def g_loss(pred, x, y): return {'r':F.mse_loss(pred, y), 'a':F.softplus(-nets['d'](pred)).mean()}
     return d_loss,g_loss
 
@@ -51,13 +53,14 @@ class Players(nn.Module):
 
 # %% ../../nbs/42_training.turns.ipynb #7eea687d
 class AdamWrapper(OptimWrapper):
-    "torch's Adam for a Learner, in one fused step; its hyper-parameters are the numbers among torch's settings."
+    "torch's Adam for a Learner, in one fused step; its hyper-parameters are the numbers of torch's settings."
     def __init__(self, params, **kwargs):
         fused = all(p.device.type in ('cpu','cuda') for o in params for p in o) or None
         super().__init__(params, opt=torch.optim.Adam, **{'fused':fused, **kwargs})
     @property
     def hypers(self):
-        numbers = lambda h: {k:v for k,v in h.items() if isinstance(v, (int,float)) and not isinstance(v, bool)}
+        numbers = lambda h: {k:v for k,v in h.items() if isinstance(v, (int,float))
+            and not isinstance(v, bool)}
         return [numbers(h) for h in super().hypers]
 
 adam = partial(AdamWrapper, betas=(.5,.999))
@@ -72,7 +75,9 @@ def network_groups(
 # %% ../../nbs/42_training.turns.ipynb #7be1a9d1
 class StatefulCallback(Callback):
     "A callback whose state belongs in a checkpoint; each of these methods may be left as it is."
-    of_epoch = False # Is that a state of the epoch under way? Then it is restored only where that epoch is entered in the middle
+    # Is that a state of the epoch under way? Then it is restored only where that epoch is entered in the
+    # middle
+    of_epoch = False
     def checkpoint_state(self):
         "What to keep: (name -> tensor, plain data by name); the names are this callback's alone"
         return {},{}
@@ -97,13 +102,15 @@ class TurnLosses(StatefulCallback):
         return float(self.sums[name]/n) if (n := self.counts[name]) else float('nan')
     def after_batch(self):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
-        if self.training and bar is not None: bar.comment = ' '.join(f'{k} {self.mean(k):.3g}' for k in self.sums)
+        if self.training and bar is not None:
+            bar.comment = ' '.join(f'{k} {self.mean(k):.3g}' for k in self.sums)
 
 # %% ../../nbs/42_training.turns.ipynb #0c896149
 @patch
 def checkpoint_state(self:TurnLosses):
     sums,counts = getattr(self, 'sums', {}),getattr(self, 'counts', {})
-    return {f'sum.{k}':torch.as_tensor(v) for k,v in sums.items()},dict(counts={k:int(v) for k,v in counts.items()})
+    return ({f'sum.{k}':torch.as_tensor(v) for k,v in sums.items()},
+        dict(counts={k:int(v) for k,v in counts.items()}))
 
 @patch
 def restore_state(self:TurnLosses, tensors, plain):
@@ -141,7 +148,8 @@ class AdversarialLearner(Learner):
     ):
         self.autocast,self.replay,self.signs = nullcontext,noop,{}
         self.stop_asked = self.stop_agreed = self.last_checkpoint = None
-        super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr, splitter=network_groups,
+        super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr,
+            splitter=network_groups,
             cbs=L(NoAccumulation(),TurnLosses())+L(cbs), moms=(.5,.5,.5), **kwargs)
         self.recorder.smooth_loss = SmoothLoss()
         self.play(predict, turns)
@@ -189,7 +197,8 @@ def toy_learner(
     cls=AdversarialLearner, # Class of the learner
     n:int=12,  # Batches an epoch
     **kwargs   # More arguments of `cls`
-) -> AdversarialLearner: # Networks 'g' and 'd'; turns 'discriminator' with term d, 'generator' with terms r and a
+    # Networks 'g' and 'd'; turns 'discriminator' with term d, 'generator' with terms r and a
+) -> AdversarialLearner:
     "A game that trains in a moment, to try callbacks on."
     nets = toy_networks()
     d_loss,g_loss = toy_losses(nets)

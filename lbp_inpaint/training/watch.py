@@ -16,7 +16,7 @@ from .turns import *
 
 # %% ../../nbs/54_training.watch.ipynb #43fac701
 class PictureLog(Callback):
-    "Write a picture grid every `every` batches and at each epoch's end, and the weights at each epoch's end, below `folder`."
+    "Write below `folder` a picture grid every `every` batches and at epochs' ends, there the weights, too."
     order = 65
     def __init__(self,
         folder,        # Folder of the run; the grids go to `pictures` in it
@@ -35,7 +35,7 @@ class PictureLog(Callback):
 
 # %% ../../nbs/54_training.watch.ipynb #e5c93eb7
 class GameWatch(StatefulCallback):
-    "Warn when the game collapses: a discriminator is nearly always or hardly ever right, or fills have a variance far from that of the truth."
+    "Warn when the game collapses: a discriminator always or hardly ever right, or fills of odd variance."
     order = 70
     right,spread = (.51,.99),(.02,5.) # what is healthy, of a discriminator and of fills
     def __init__(self,
@@ -58,9 +58,13 @@ class GameWatch(StatefulCallback):
             self.warnings.append(self._sentence(k, v, lo, hi))
             warnings.warn(self.warnings[-1])
     def _sentence(self, k, v, lo, hi):
-        what = f'The fills vary {v:.2g} times as much as the truth' if k=='spread' else f'The discriminator {k} is right {v:.1%} of the time'
-        where = f'mean of {self.window} batches, up to batch {self.train_iter} of phase {self.position["phase"]}; healthy is {lo:g} to {hi:g}'
-        return f'{what} ({where}); look at the pictures, and change lambda_a or the learning rate if they do not improve.'
+        what = (f'The fills vary {v:.2g} times as much as the truth' if k=='spread'
+            else f'The discriminator {k} is right {v:.1%} of the time')
+        where = (f'mean of {self.window} batches, up to batch {self.train_iter} of phase '
+            f'{self.position["phase"]}; healthy is {lo:g} to {hi:g}')
+        return (f'{what} ({where}); look at the pictures, and change lambda_a or the learning rate if they '
+            'do not improve.')
     def checkpoint_state(self): return {},dict(warnings=self.warnings, warned_of=self.warned_of)
-    def restore_state(self, tensors, plain): self.warnings,self.warned_of = (list(plain.get(k, [])) for k in ('warnings','warned_of'))
+    def restore_state(self, tensors, plain):
+        self.warnings,self.warned_of = (list(plain.get(k, [])) for k in ('warnings','warned_of'))
     def report(self): return dict(warnings=self.warnings)
