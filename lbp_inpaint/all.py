@@ -20,7 +20,8 @@ from .metrics import l1, psnr, ssim
 from .nets.attention import spatial_attention, SpatialAttention
 from .nets.generator import UNet, LBPGenerator, ImageGenerator, InpaintNet
 from .nets.discriminator import PatchDiscriminator
-from .nets.losses import ReconstructionLoss, AdversarialLoss, MultiLevelLoss, PerceptualLoss, StyleLoss
+from .nets.losses import (
+    ReconstructionLoss, AdversarialLoss, MultiLevelLoss, PerceptualLoss, StyleLoss)
 from .nets.weights import save_net, load_net
 from .nets.convert import convert_release
 from .filling.inpainter import Inpainter

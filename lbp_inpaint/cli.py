@@ -127,8 +127,8 @@ def _convert(
 @takes(EvaluateSettings)
 def _evaluate(
     folder,              # Folder of pictures, searched to the bottom
-    # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also with
-    # +detail behind them; without it small and all classical ones
+    # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also
+    # with +detail behind them; without it small and all classical ones
     methods:_Names=None,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     sets:_Names=None,    # Names of picture sets: only their validation pictures in the folder
@@ -161,7 +161,8 @@ def _compare(
     # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
     data:_File,
     systems:_Names=SYSTEM_NAMES, # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
-    # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for all
+    # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for
+    # all
     tables:_Names=TABLE_NAMES,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     Out:str='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs
@@ -259,7 +260,8 @@ def _run(command, kwargs):
 def _say(message, kind=UserWarning, *_):
     "Print a problem or a note, without spoiling a bar; what programmers warn each other of is not for users"
     if not issubclass(kind, UserWarning): return
-    message = re.sub(r'[\0-\x08\x0b-\x1f\x7f]|\n(?!  )', lambda o: repr(o[0])[1:-1], str(message)) # a file's name may hold anything; lines of a table begin with two spaces
+    # a file's name may hold anything; lines of a table begin with two spaces
+    message = re.sub(r'[\0-\x08\x0b-\x1f\x7f]|\n(?!  )', lambda o: repr(o[0])[1:-1], str(message))
     text,tqdm = f'lbp-inpaint: {message}',sys.modules.get('tqdm')
     if tqdm: tqdm.tqdm.write(text, file=sys.stderr)
     else: print(text, file=sys.stderr)
