@@ -161,8 +161,8 @@ def _compare(
     # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
     data:_File,
     systems:_Names=SYSTEM_NAMES, # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
-    # width: a common fraction of official width; compute: equal training compute; loss: one plain loss for
-    # all
+    # width: a common fraction of official width;
+    # compute: equal training compute; loss: one plain loss for all
     tables:_Names=TABLE_NAMES,
     holes:_Names=HOLES,  # 'centre' and ranges of percent such as 20-30
     Out:str='comparison', # Folder for table.csv, results.json, report.md, sheet.jpg and the runs

@@ -21,8 +21,8 @@ def from_uint8(
     x:torch.Tensor, # uint8, any shape, 0..255
 ) -> torch.Tensor: # float32, the same shape, [-1,1]
     "Grey levels as floats, the same to the last bit on every device."
-    # A GPU divides by a tensor, but it multiplies by the reciprocal of a plain number, which rounds
-    # differently.
+    # A GPU divides by a tensor,
+    # but it multiplies by the reciprocal of a plain number, which rounds differently.
     return x.float()/torch.full((), 127.5, device=x.device) - 1
 
 def to_uint8(

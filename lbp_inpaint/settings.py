@@ -323,8 +323,8 @@ class CompareSettings(Settings):
     budget:str = setting('tiny', *one_of('tiny','short','small','full')) # 'tiny', 'short', 'small' or 'full'
     # Out of lbp, ca, sh, gc, ec; the paper's, lbp, is always among them
     systems:list = setting(SYSTEM_NAMES, *_names(SYSTEM_NAMES))
-    # 'width': a common fraction of official width; 'compute': equal training compute; 'loss': one plain loss
-    # for all
+    # 'width': a common fraction of official width;
+    # 'compute': equal training compute; 'loss': one plain loss for all
     tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))
     seeds:int = setting(3, *at_least(1))       # Trainings of each system, from seeds 0, 1, 2...
     # 'centre', the paper's Table I, and ranges of percent such as 20-30, its Table II

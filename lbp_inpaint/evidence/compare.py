@@ -430,8 +430,8 @@ def sheet(self:Comparison,
 @takes(CompareSettings)
 def compare(
     folder,           # Folder of pictures, searched to the bottom; those in folders called `valid` are scored
-    # Folder for table.csv, results.json, report.md, sheet.jpg and the runs; one that is unfinished is taken
-    # up
+    # Folder for table.csv, results.json, report.md, sheet.jpg and the runs;
+    # one that is unfinished is taken up
     out='comparison',
     **kwargs
 ) -> pd.DataFrame: # Long table; raises `InpaintError`, and `Stopped` where it was asked to stop

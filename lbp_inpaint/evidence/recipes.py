@@ -118,8 +118,8 @@ def mix_stages(
 def sets_in(
     folder,   # Folder of pictures
     name:str, # Of a recipe
-    # Names of the recipe's picture sets; None where the folder holds none of them; raises `PictureError`
-    # where it holds only some
+    # Names of the recipe's picture sets; None where the folder holds none of them;
+    # raises `PictureError` where it holds only some
 ) -> list:
     "Which picture sets a recipe finds in a folder."
     wanted = find_recipe(name).sets
@@ -157,8 +157,8 @@ def _card_facts(name, sets):
 # %% ../../nbs/63_evidence.recipes.ipynb #b1cde7da
 def train_recipe(
     name:str,       # One of `RECIPES`
-    # Folder that holds the recipe's picture sets, each in a folder of its name, or none of them: then all its
-    # pictures are trained on
+    # Folder that holds the recipe's picture sets, each in a folder of its name,
+    # or none of them: then all its pictures are trained on
     folder,
     run,            # Folder for weights, card and records; what is finished in it is not done again
     sets:list=None, # Names of other picture sets in `folder`, to train on instead

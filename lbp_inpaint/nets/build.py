@@ -94,8 +94,8 @@ class VariantUNet(UNet):
         n_out:int,      # Channels out
         nf:int=64,      # Width: filters of Layer 1
         attention=None, # Layer (features, mask) -> features; `grows` times as many channels, where it says so
-        # Which layer it stands before; at 256 pixels Layers 12, 13 and 14 work on 16x16, 32x32 and 64x64
-        # cells
+        # Which layer it stands before;
+        # at 256 pixels Layers 12, 13 and 14 work on 16x16, 32x32 and 64x64 cells
         layer:int=13,
         bgr:bool=False, # Does it see and paint BGR, in the first three channels?
     ):

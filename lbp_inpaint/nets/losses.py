@@ -88,8 +88,8 @@ def _vgg_named(file, depth):
 def read_vgg(
     file=None,    # Weights in torchvision's layout; torchvision's own pretrained ones without it
     depth:int=16, # Which VGG, 16 or 19
-    # '0.weight', '0.bias', ... as torchvision numbers the layers -> float32; raises `WeightsError` with the
-    # remedies
+    # '0.weight', '0.bias', ... as torchvision numbers the layers -> float32;
+    # raises `WeightsError` with the remedies
 ) -> dict:
     "The convolutions of a VGG."
     state,name = _vgg_named(file, depth),f'vgg{depth}'

@@ -67,8 +67,8 @@ def _opened(file):
 # %% ../../nbs/28_nets.weights.ipynb #25d75ed2
 def read_header(
     file, # A safetensors file
-    # (plain data, checksum of the tensors, name -> (type, shape)); the first two None where `save_tensors`
-    # did not write it
+    # (plain data, checksum of the tensors, name -> (type, shape));
+    # the first two None where `save_tensors` did not write it
 ) -> tuple:
     "The description in a file, without its tensors; raises `ValueError` saying in a few words what is wrong."
     with _opened(file) as f:
@@ -180,8 +180,8 @@ def _hub_problem(e, errors):
 
 # %% ../../nbs/28_nets.weights.ipynb #cf5965ea
 def find_weights(
-    # Name of weights that ship with the package, as 'small', a folder ('./small' is one), or 'user/name' on
-    # the Hugging Face Hub
+    # Name of weights that ship with the package, as 'small',
+    # a folder ('./small' is one), or 'user/name' on the Hugging Face Hub
     source,
     revision:str=None, # Branch, tag or commit of a repository on the Hub
 ) -> Path: # Folder of weights

@@ -221,8 +221,8 @@ def _check_results(name, results):
 # %% ../../nbs/56_training.card.ipynb #730c0939
 def card_text(
     name:str,          # What the weights are called
-    # A value for each of `FACTS`; `sets`, `limits`, `licence` and `earlier` where they are known; further
-    # ones are told too
+    # A value for each of `FACTS`; `sets`, `limits`,
+    # `licence` and `earlier` where they are known; further ones are told too
     facts:dict,
     # `results.json` of an evaluation in which `name` is a method; the training's own `validation` without it
     results:dict=None,

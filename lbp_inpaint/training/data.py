@@ -482,8 +482,8 @@ class InpaintDataLoaders(DataLoaders):
         # Part held out for validation, 0..1; without it folders called `valid`, else a tenth
         valid_pct:float=None,
         seed:int=0,          # Key of split, order, crops and holes
-        # (size, generator) -> `(1,size,size)`, 1 = hole, as `FolderMasks` has it; other forms are understood
-        # by `one_hole`
+        # (size, generator) -> `(1,size,size)`, 1 = hole, as `FolderMasks` has it;
+        # other forms are understood by `one_hole`
         mask_fn=random_mask,
         num_workers:int=0,   # Processes that load pictures
         device='auto',       # Where batches go: 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'

@@ -214,8 +214,8 @@ def get_preds(self:FamiliarLearner,
     dl=None,                # Other batches, as `dls.test_dl` makes them
     with_input:bool=False,  # Give the networks' input, too?
     **kwargs                # Refused
-    # fills and truths `(N,3,H,W)` in [-1,1], on the CPU; before them (pictures, masks) where the input is
-    # wanted
+    # fills and truths `(N,3,H,W)` in [-1,1], on the CPU;
+    # before them (pictures, masks) where the input is wanted
 ) -> tuple:
     "Fills of a loader's pictures; warns where a generator is untrained."
     refuse_arguments(kwargs, ('ds_idx','dl','with_input'), PREDS_ADVICE, 'get_preds')

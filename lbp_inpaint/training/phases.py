@@ -104,8 +104,8 @@ def fit_phases(self:InpaintLearner,
     n_lbp:int,      # Epochs of phase 1: G1 against D1; 0 where a system paints only
     n_joint:int,    # Epochs of phase 2: G1 and G2 against D2
     lr:float=None,  # Learning rate; the learner's own, 2e-4 as in the paper, without it
-    # Last part of each phase, 0..1, in which the learning rate falls to 0 along a cosine; the paper's is
-    # constant
+    # Last part of each phase, 0..1, in which the learning rate falls to 0 along a cosine;
+    # the paper's is constant
     decay:float=0.,
     cbs=None,       # More callbacks
 ):

@@ -75,8 +75,8 @@ def network_groups(
 # %% ../../nbs/42_training.turns.ipynb #7be1a9d1
 class StatefulCallback(Callback):
     "A callback whose state belongs in a checkpoint; each of these methods may be left as it is."
-    # Is that a state of the epoch under way? Then it is restored only where that epoch is entered in the
-    # middle
+    # Is that a state of the epoch under way?
+    # Then it is restored only where that epoch is entered in the middle
     of_epoch = False
     def checkpoint_state(self):
         "What to keep: (name -> tensor, plain data by name); the names are this callback's alone"
