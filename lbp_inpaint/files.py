@@ -57,6 +57,7 @@ def write_file(
         if not isinstance(e, OSError): raise
         raise error(_refusal(e, path, size)) from None
 
+# %% ../nbs/02_files.ipynb #90481964
 def _sync(folder):
     "Make a rename last, where folders can be synced"
     if os.name=='nt': return

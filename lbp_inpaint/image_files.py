@@ -53,6 +53,7 @@ def _png_parts(f):
         if kind==b'IEND': return
     raise EOFError('truncated')
 
+# %% ../nbs/06_image_files.ipynb #b2d43fac
 def _check_png(f):
     "The body of the cICP part, or None; raises `SyntaxError` on a wrong checksum, `EOFError` on an early end"
     cicp = None
@@ -63,6 +64,7 @@ def _check_png(f):
         if kind==b'cICP': cicp = body
     return cicp
 
+# %% ../nbs/06_image_files.ipynb #ef9d32dd
 def _without_words(f):
     "A PNG file without its text and profile"
     left_out = b'tEXt',b'zTXt',b'iTXt',b'iCCP'
@@ -180,6 +182,7 @@ def _unpacked(page, f):
         here[:] = a.reshape(rows, tw, n)[:here.shape[0],:here.shape[1]]
     return res
 
+# %% ../nbs/06_image_files.ipynb #f3c32895
 def _part(body, compression, height, width):
     "Bytes `(height,width)` of a strip or tile"
     if compression==5: return _by_lzw(body, height, width)
@@ -249,6 +252,7 @@ def _tiff_info(im, page):
         info['notes'].append('has colours multiplied by their transparency, which the result has apart')
     return info
 
+# %% ../nbs/06_image_files.ipynb #37d99a87
 def _read_tiff(f, max_megapixels):
     "(pixels, info, how to turn them) of an open TIFF file"
     pages = _pages(f)

@@ -92,6 +92,7 @@ def _alpha(pixels):
     else: return None
     return alpha if (alpha<255).any() else None
 
+# %% ../nbs/08_mask_files.ipynb #89c2af38
 def _opaque_levels(pixels, alpha):
     "Levels 0..255 where a mask is opaque, 0 where it is transparent"
     grey,white = _as_levels(pixels.convert('RGBA') if isinstance(pixels, Image.Image) else pixels)
@@ -198,6 +199,7 @@ def _excess_hue(share, hole, reach):
     mean,n = (uniform_filter(o.astype(np.float32), 6*reach+1) for o in (np.where(far, share, 0), far))
     return share-np.maximum(0, mean/np.maximum(n, 1e-6)*(n>1e-5))
 
+# %% ../nbs/08_mask_files.ipynb #6fd4c108
 def _beyond(rgb, outside, y, x):
     "Mean colour `(n,3)` of the pixels within two of each (y, x) that are `outside`, and their number `(n,)`"
     total,n = np.zeros((len(y),3), np.float32),np.zeros(len(y), np.float32)
@@ -244,6 +246,7 @@ def _misfit(size, wanted, turned):
         return 'its shape is another','draw the mask on the picture itself'
     return None,'draw the mask on the picture itself, or give --resize-mask'
 
+# %% ../nbs/08_mask_files.ipynb #22f10f4d
 def fit_hole(
     hole:np.ndarray,   # bool `(H,W)`, True = hole
     size:tuple,        # (width, height) of the picture, pixels
@@ -274,6 +277,7 @@ def _alike(a, b):
     "Do two samples show the same, perhaps one as the negative of the other?"
     return a.shape==b.shape and a.std()>0 and b.std()>0 and abs(np.corrcoef(a.ravel(), b.ravel())[0,1])>.9
 
+# %% ../nbs/08_mask_files.ipynb #ed7e67f2
 def _check_photograph(levels, picture, hole, which):
     "Raise `MaskError` where the levels of a mask are those of a photograph"
     mask = _sample(*levels)
@@ -331,6 +335,7 @@ def _find_hole(pixels, info, s, which):
         hole = bright_part(*levels, s.threshold)
     return ~hole if s.invert_mask else hole,levels
 
+# %% ../nbs/08_mask_files.ipynb #c0029383
 def _tell_labels(labels, which):
     found = [f'{o:g}' for o in np.unique(labels) if o]
     if found not in ([], ['1']):

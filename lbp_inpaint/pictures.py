@@ -226,6 +226,7 @@ def _shallow(model, color, alpha):
     if model in ('1','CMYK'): return model,color,alpha
     return model,to_levels(color),(None if alpha is None else to_levels(alpha))
 
+# %% ../nbs/07_pictures.ipynb #00f4852f
 def _no_mode(model, color, alpha):
     "Are there more than 8 bits a channel, in a way that Pillow has no mode for?"
     if model=='1' or color.dtype==np.uint8: return False
@@ -322,6 +323,7 @@ def _found(info, tags, keep_metadata):
         about=about, **_exif_parts(tags.exif), text=usual, more=more, comment=comment, place=tags.gps)
     return {k:v for k,v in found.items() if v and (keep_metadata or not METADATA[k].asked)}
 
+# %% ../nbs/07_pictures.ipynb #04550165
 def _carried(info, tags, kind, keep_metadata, notes):
     "What of it the format `kind` holds; a note for the rest"
     found = _found(info, tags, keep_metadata)
@@ -406,6 +408,7 @@ def _entries(directory, order):
     n = struct.unpack(order+'H', directory[:2])[0]
     return {struct.unpack(order+'H', o[:2])[0]:o for o in (directory[2+12*i:14+12*i] for i in range(n))}
 
+# %% ../nbs/07_pictures.ipynb #6401c1b0
 def _add_tags(f, carried):
     "Give the tags to a TIFF file that was just written"
     sub = {k:v for o in ('exposure','maker','owner') for k,v in carried.get(o, {}).items()}
@@ -506,6 +509,7 @@ def check_format(self:Picture,
         f'but {self.name} has some; write PNG, TIFF or WebP.')
     return kind
 
+# %% ../nbs/07_pictures.ipynb #ba7be73e
 @patch
 def save(self:Picture,
     path,                # File to write, or an open binary file

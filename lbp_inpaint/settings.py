@@ -16,6 +16,7 @@ import inspect
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from numbers import Integral
+from fastcore.basics import patch
 from .errors import *
 
 # %% ../nbs/01_settings.ipynb #0a8c0aee
@@ -59,13 +60,16 @@ class Settings:
                 f'' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
         return cls(**given)
 
-    def part(self, cls):
-        "The settings that belong to `cls`, one of the bases; what is left open here is as usual there."
-        return cls(**{f.name:v for f in fields(cls) if (v := getattr(self, f.name)) is not None})
-
+# %% ../nbs/01_settings.ipynb #157d7ad6
 def _passes(ok, value):
     try: return bool(ok(value))
     except TypeError: return False # another kind of thing, as text in the place of a number
+
+# %% ../nbs/01_settings.ipynb #83ac7fd3
+@patch
+def part(self:Settings, cls):
+    "The settings that belong to `cls`, one of the bases; what is left open here is as usual there."
+    return cls(**{f.name:v for f in fields(cls) if (v := getattr(self, f.name)) is not None})
 
 # %% ../nbs/01_settings.ipynb #9112329f
 def takes(
@@ -169,6 +173,7 @@ class LossSettings(Settings):
 # %% ../nbs/01_settings.ipynb #8a85b9b2
 SYSTEM_NAMES = 'lbp','ca','sh','gc','ec'
 
+# %% ../nbs/01_settings.ipynb #82955fad
 @dataclass(frozen=True)
 class LearnerSettings(LossSettings):
     "What a learner is made of; numbers that are left open are those of the system."
@@ -317,6 +322,7 @@ TABLE_NAMES = 'width','compute','loss'
 
 def _names(known): return lambda v: len(v) and set(v)<=set(known), f'names out of {", ".join(known)}'
 
+# %% ../nbs/01_settings.ipynb #b6a6856c
 @dataclass(frozen=True)
 class CompareSettings(Settings):
     "How systems are trained alike and scored."
@@ -340,4 +346,3 @@ class CompareSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         for o in self.holes: hole_range(o)
-

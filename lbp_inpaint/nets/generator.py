@@ -11,6 +11,7 @@ __all__ = ['UNet', 'LBPGenerator', 'ImageGenerator', 'InpaintNet']
 
 # %% ../../nbs/12_nets.generator.ipynb #72001c6a
 import torch
+from fastcore.basics import patch
 from torch import nn
 from ..core import *
 from ..lbp import *
@@ -43,19 +44,21 @@ class UNet(nn.Module):
         "Channels into Layers 9-14: of the layer before and, as many, of its skip"
         return [2*k for k in n[6:0:-1]]
 
-    def forward(self, x, mask=None):
-        check_sides(x, 256)
-        skips = []
-        for layer in self.encoder: x = layer(x); skips.append(x)
-        feats,x = skips[:],self.decoder[0](skips.pop())
+# %% ../../nbs/12_nets.generator.ipynb #81602681
+@patch
+def forward(self:UNet, x, mask=None):
+    check_sides(x, 256)
+    skips = []
+    for layer in self.encoder: x = layer(x); skips.append(x)
+    feats,x = skips[:],self.decoder[0](skips.pop())
+    feats.append(x)
+    for i,layer in enumerate(self.decoder[1:], 9):
+        x = torch.cat([x, skips.pop()], 1)
+        if i==self.attended and self.attention is not None: x = self.attention(x, mask)
+        x = layer(x)
         feats.append(x)
-        for i,layer in enumerate(self.decoder[1:], 9):
-            x = torch.cat([x, skips.pop()], 1)
-            if i==self.attended and self.attention is not None: x = self.attention(x, mask)
-            x = layer(x)
-            feats.append(x)
-        x = self.last(torch.cat([x, skips.pop()], 1))
-        return x,[*feats,x]
+    x = self.last(torch.cat([x, skips.pop()], 1))
+    return x,[*feats,x]
 
 # %% ../../nbs/12_nets.generator.ipynb #f47ee9ad
 class LBPGenerator(nn.Module):
