@@ -28,16 +28,16 @@ def _in_memory(f):
     try: f.seek(0)
     except (AttributeError, OSError): pass
     content = f.read()
-    if not isinstance(content, bytes): raise _Fault('is a file that was opened as text','open it as bytes, '
-        'with the mode rb')
+    if not isinstance(content, bytes):
+        raise _Fault('is a file that was opened as text','open it as bytes, with the mode rb')
     return io.BytesIO(content)
 
 @contextmanager
 def _file(source):
     "A path, or what the caller has opened, as a file that can be read twice"
     if hasattr(source, 'read'): yield _in_memory(source); return
-    if isinstance(source, str) and re.match(r'[A-Za-z][\w+.-]+://', source): raise _Fault('is an address, '
-        'not a file','download it first, and give its path')
+    if isinstance(source, str) and re.match(r'[A-Za-z][\w+.-]+://', source):
+        raise _Fault('is an address, not a file','download it first, and give its path')
     if '\0' in os.fsdecode(source): raise _Fault('is no name that a file can have','check the path')
     with open(source, 'rb') as f: yield f if f.seekable() else _in_memory(f)
 
@@ -114,8 +114,9 @@ _ONE = 'save the one you mean as a picture of its own'
 def _main_page(pages):
     "Number of the page that is neither a smaller copy (bit 0 of NewSubfileType) nor a mask (bit 2)"
     beside = [_tag(o, 254, 0)&5 or _tag(o, 255)==2 for o in pages]
-    if any(c in o.tags for o in pages[:1] for c in (50706,50740)): raise _Fault('is a camera\'s raw file, '
-        'which cannot be read','develop it and save it as TIFF, PNG or JPEG')
+    if any(c in o.tags for o in pages[:1] for c in (50706,50740)):
+        raise _Fault("is a camera's raw file, which cannot be read",
+            'develop it and save it as TIFF, PNG or JPEG')
     whole = [i for i,o in enumerate(beside) if not o]
     if len(whole)>1 or len(pages)>1 and not whole:
         raise _Fault(f'holds {len(whole) or len(pages)} frames or pages',_ONE)
@@ -201,9 +202,8 @@ def _tiff(page, f, max_megapixels):
     _check_size(page.imagewidth, page.imagelength, max_megapixels)
     n,kind = page.samplesperpixel,str(page.dtype)
     if kind not in _DEPTHS or page.photometric not in (0,1,2) or n<1 or n>3 and page.photometric!=2:
-        raise _Fault(
-        f'stores {n} channels of {kind} ({getattr(page.photometric, "name", page.photometric)}), '
-            f'which cannot be filled','save it as grey or RGB in 8 or 16 bits')
+        raise _Fault(f'stores {n} channels of {kind} '
+            f'({getattr(page.photometric, "name", page.photometric)}), which cannot be filled','save it as grey or RGB in 8 or 16 bits')
     try: a = page.asarray()
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
@@ -243,11 +243,10 @@ def _tiff_info(im, page):
     info = dict({} if im is None else im.info, format='TIFF', declared=_declared(page), notes=[])
     info['orientation'] = _tag(page, 274, 1) if im is None else _orientation(im)
     if im is None and isinstance(_tag(page, 34675), bytes): info['icc_profile'] = _tag(page, 34675)
-    with suppress(ValueError, TypeError):
-        # GDAL's
+    with suppress(ValueError, TypeError): # GDAL's number for what was not measured
         if _tag(page, 42113): info['nodata'] = float(str(_tag(page, 42113)).strip('\0 '))
     if 'nodata' in info: info['notes'].append(f'marks what has no data with {info["nodata"]:g}, '
-        f'which stays as it is and unmarked in the result')
+        'which stays as it is and unmarked in the result')
     if page is not None and 1 in page.extrasamples:
         info['notes'].append('has colours multiplied by their transparency, which the result has apart')
     return info
@@ -276,7 +275,7 @@ def _left_out(pixels, page):
     pillow = isinstance(pixels, Image.Image)
     n = page.samplesperpixel-(len(pixels.getbands()) if pillow else np.atleast_3d(pixels).shape[2])
     return [f'has {n} more channel{"s"*(n>1)}, neither colour nor transparency, '
-        f'which the result is without'] if n>0 else []
+        'which the result is without'] if n>0 else []
 
 def _white_is_high(pixels, page):
     "Levels of a page, where 0 is black; of 8 bits Pillow has seen to it"
@@ -288,10 +287,10 @@ def _white_is_high(pixels, page):
 
 # %% ../nbs/06_image_files.ipynb #ca6c188b
 def _check_size(width, height, max_megapixels):
-    if not width*height: raise _Fault(f'is {width}x{height} pixels, that is, '
-        f'nothing','give a picture with pixels')
-    if width*height>max_megapixels*1e6: raise _Fault(f'is {width}x{height} pixels, '
-        f'{width*height/1e6:.1f} megapixels, and {max_megapixels:g} is the limit',
+    if not width*height:
+        raise _Fault(f'is {width}x{height} pixels, that is, nothing','give a picture with pixels')
+    if width*height>max_megapixels*1e6: raise _Fault(
+        f'is {width}x{height} pixels, {width*height/1e6:.1f} megapixels, and {max_megapixels:g} is the limit',
         'raise it with --max-megapixels (in Python max_megapixels=) if you trust the file')
 
 def _open(f, page=0):
@@ -408,8 +407,8 @@ def _read_other(f, head, max_megapixels):
     return pixels,info,turn
 
 # %% ../nbs/06_image_files.ipynb #87bdf512
-_MISSING = {FileNotFoundError:('is not there','check the path'), IsADirectoryError:('is a folder, '
-    'not a picture','give one file'),
+_MISSING = {FileNotFoundError:('is not there','check the path'),
+    IsADirectoryError:('is a folder, not a picture','give one file'),
     PermissionError:('may not be read (permission denied)','change its permissions'),
     MemoryError:('needs more memory than there is','make the picture smaller'),
     Image.DecompressionBombError:('is larger than Pillow reads in its format','save it as PNG or TIFF')}
@@ -449,8 +448,8 @@ def _array(a):
     shaped = a.size and (a.ndim==2 or a.ndim==3 and a.shape[2] in (1,3,4))
     if str(a.dtype) not in ('uint8','uint16') or not shaped:
         raise _Fault(f'is an array {a.dtype} {a.shape}, but uint8 or uint16 of shape (H,W), '
-            f'(H,W,3) or (H,W,4) is needed',
-        'convert it to 0..255 first' if shaped else 'give one picture, its channels last')
+            '(H,W,3) or (H,W,4) is needed',
+            'convert it to 0..255 first' if shaped else 'give one picture, its channels last')
     if a.ndim==3 and a.shape[2]==1: a = a[...,0]
     return Image.fromarray(np.ascontiguousarray(a)) if a.ndim==2 or a.dtype==np.uint8 else a
 
@@ -463,8 +462,9 @@ def _from_tensor(x):
     if x.ndim==3: x = x.permute(1,2,0)
     if not x.is_floating_point(): return x.numpy()
     low,high = (x.min().item(),x.max().item()) if x.numel() else (0,0)
-    if not -1<=low<=high<=1: raise _Fault(f'is a tensor with values from {low:g} to {high:g}, '
-        f'but [-1,1] is needed','scale it as to_tensor does, or give levels 0..255 as uint8')
+    if not -1<=low<=high<=1:
+        raise _Fault(f'is a tensor with values from {low:g} to {high:g}, but [-1,1] is needed',
+            'scale it as to_tensor does, or give levels 0..255 as uint8')
     if low>=0:
         raise _Fault('is a tensor without negative values, which may be either 0..1 or [-1,1]',
             'give levels 0..255 as uint8')
@@ -486,14 +486,14 @@ def _read(source, max_megapixels):
     if isinstance(source, Image.Image):
         info = dict(source.info, format=source.format, orientation=_orientation(source))
         try: source.load()
-        # by the end of its `with`
-        except (AssertionError, AttributeError): raise ValueError('closed') from None
+        except (AssertionError, AttributeError): # closed by the end of its `with`
+            raise ValueError('closed') from None
         return _native(source),info,_orientation(source)
     if isinstance(source, (str,os.PathLike)) or hasattr(source, 'read'):
         with _file(source) as f: pixels,info,turn = _read_file(f, max_megapixels)
         return _native(pixels),info,turn
     raise _Fault(f'is {_NOTHING.get(type(source), "a "+type(source).__name__)}, but a path, an open file, '
-        f'a Pillow picture, an array or a tensor is needed','give one of these')
+        'a Pillow picture, an array or a tensor is needed','give one of these')
 
 # %% ../nbs/06_image_files.ipynb #d3153c69
 def _with_key(pixels, info):
@@ -505,7 +505,7 @@ def _with_key(pixels, info):
         return pixels
     clear = a==np.array(key, np.uint32)
     if a.ndim==3: clear = clear.all(-1)
-    info['notes'] = [*info.get('notes', ()),f'has a transparent colour, '
+    info['notes'] = [*info.get('notes', ()),'has a transparent colour, '
         f'so that the result is {"LA" if a.ndim==2 else "RGBA"}']
     return np.dstack([a, np.where(clear, 0, 65535).astype(np.uint16)])
 
@@ -594,7 +594,7 @@ def as_rgb(
     if isinstance(pixels, Image.Image) and pixels.mode[0] not in 'IF':
         try: return pixels if pixels.mode=='RGB' else pixels.convert('RGB')
         except ValueError: raise PictureError(f'The picture has colours of the kind {pixels.mode}, '
-            f'which cannot be read; save it as RGB.') from None
+            'which cannot be read; save it as RGB.') from None
     a = np.asarray(pixels)
     if a.ndim==3: a = a[...,:3] if a.shape[2]>2 else a[...,0]
     a = to_levels(a, *value_range(a, declared=info.get('declared')))

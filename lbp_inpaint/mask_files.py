@@ -70,8 +70,9 @@ def _as_levels(pixels):
     mode = getattr(pixels, 'mode', 'L')
     if mode[0] not in 'IF' and mode not in ('1','L','LA','RGB','RGBA'):
         try: pixels = pixels.convert('RGB')
-        except ValueError: raise MaskError(f'The mask has colours of the kind {pixels.mode}, '
-            f'which cannot be read; save it as grey levels.') from None
+        except ValueError:
+            raise MaskError(f'The mask has colours of the kind {pixels.mode}, '
+                'which cannot be read; save it as grey levels.') from None
     a = np.asarray(pixels)
     if a.ndim==3: a = a[...,:3] if a.shape[2]>2 else a[...,0]
     top = float(a.max())
@@ -99,7 +100,7 @@ def _opaque_levels(pixels, alpha):
     if white!=255: grey = to_levels(grey, 0, white)
     if alpha.min()<alpha.max() and not grey[alpha>127].any():
         raise MaskError('The mask is black where it is not transparent, '
-        'so that what is the hole cannot be told; '
+            'so that what is the hole cannot be told; '
             'say it with --mask-from-alpha (transparent = hole, the contrary with --invert-mask).')
     return np.minimum(grey, alpha)
 
@@ -149,8 +150,8 @@ def bright_part(
     "Where a mask is white."
     if levels.dtype==bool: return levels
     top,trace = levels.max(),{255:255/16, 1:1/16}.get(white, 0)
-    if trace<top<threshold*white: raise MaskError(f'The mask has no white, '
-        f'its brightest level is {top:g} of {white:g}; '
+    if trace<top<threshold*white: raise MaskError(
+        f'The mask has no white, its brightest level is {top:g} of {white:g}; '
         'draw the hole in white, name its colour with --mask-color, or lower --threshold.')
     return levels>=threshold*white
 
@@ -160,8 +161,8 @@ def transparent_part(
 ) -> np.ndarray: # bool `(H,W)`; raises `MaskError` where there is no transparency
     "Where a picture is more transparent than opaque."
     alpha = _alpha(pixels)
-    if alpha is None: raise MaskError('The mask has no transparency; '
-        'give one that has, or leave --mask-from-alpha away.')
+    if alpha is None:
+        raise MaskError('The mask has no transparency; give one that has, or leave --mask-from-alpha away.')
     return alpha<128
 
 # %% ../nbs/08_mask_files.ipynb #72915dc1
@@ -170,8 +171,9 @@ def brush_colour(
 ) -> tuple: # (red, green, blue); raises `UsageError` where `name` is none
     "The colour of a name."
     try: return ImageColor.getrgb(f'#{name}' if re.fullmatch('[0-9a-fA-F]{3,8}', name) else name)[:3]
-    except ValueError: raise UsageError(f'--mask-color {name} is no colour; '
-        f'give a name such as magenta, or a number such as ff00ff.') from None
+    except ValueError:
+        raise UsageError(f'--mask-color {name} is no colour; '
+            'give a name such as magenta, or a number such as ff00ff.') from None
 
 def coloured_part(
     rgb:np.ndarray, # uint8 `(H,W,3)`
@@ -285,10 +287,10 @@ def _check_photograph(levels, picture, hole, which):
     seen = _sample(picture.see(hole)[0])
     if _middling(seen)<.05:
         raise MaskError(f'{which} looks like a photograph and {picture.name} like a mask; '
-            f'give the picture first, then the mask.')
+            'give the picture first, then the mask.')
     if len(np.unique(mask.round()))>64 and (_alike(mask, seen) or _middling(mask)>.5): raise MaskError(
         f'{which} looks like a photograph{" of what is to be filled" if _alike(mask, seen) else ""}; '
-            f'give a mask that is white where the hole is and black elsewhere.')
+        'give a mask that is white where the hole is and black elsewhere.')
 
 # %% ../nbs/08_mask_files.ipynb #f08a0009
 def check_hole(
@@ -301,15 +303,15 @@ def check_hole(
     if levels: _check_photograph(levels, picture, hole, which)
     share,covered = hole.mean(),_covered(hole, picture)
     if share>.98: raise MaskError(f'{which} makes {share:.1%} of the picture a hole, '
-        f'so that there is next to nothing to fill it from; '
+        'so that there is next to nothing to fill it from; '
         'exchange black and white with --invert-mask, or draw a smaller hole.')
     if share>.6: warnings.warn(f'{which} makes {share:.0%} of the picture a hole; '
         'if that is the wrong way round, exchange black and white with --invert-mask.', stacklevel=3)
     elif covered>.98: warnings.warn(f'{which} covers {covered:.0%} of what the picture shows, '
-        f'as the rest is transparent, so that there is next to nothing to fill it from; '
+        'as the rest is transparent, so that there is next to nothing to fill it from; '
         'draw a smaller hole.', stacklevel=3)
     if not share: warnings.warn(f'{which} has no hole, so the picture stays as it is; '
-        f'paint white what should be filled.', stacklevel=3)
+        'paint white what should be filled.', stacklevel=3)
 
 def _covered(hole, picture):
     "Which part of what is not transparent is the hole, 0..1"
@@ -341,8 +343,8 @@ def _tell_labels(labels, which):
     if found not in ([], ['1']):
         some = ', '.join(found[:8])+(', ...' if len(found)>8 else '')
         warnings.warn(f'{which} holds numbers ({some}) in the place of grey levels, '
-        'so the hole is where the number is not 0; '
-            f'draw a mask in black and white for another hole.', stacklevel=4)
+            'so the hole is where the number is not 0; draw a mask in black and white for another hole.',
+            stacklevel=4)
 
 # %% ../nbs/08_mask_files.ipynb #5870f02d
 def read_hole(
@@ -354,9 +356,7 @@ def read_hole(
     which = f'The mask {source}' if isinstance(source, (str,os.PathLike)) else 'The mask'
     whole = isinstance(picture, Picture)
     if whole and not (settings.mask_from_alpha or settings.mask_color) and _is_picture(source, picture):
-        raise MaskError(
-        f'{which} is the picture itself; '
-            'give a mask that is white where the hole is, '
+        raise MaskError(f'{which} is the picture itself; give a mask that is white where the hole is, '
             'or say how the picture shows it with --mask-color or --mask-from-alpha.')
     try:
         hole,levels = _find_hole(*_mask_pixels(source, settings.max_megapixels), settings, which)

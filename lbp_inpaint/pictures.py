@@ -47,7 +47,7 @@ def _separate(pixels, notes):
 _EXIF,_GPS = 0x8769,0x8825
 # number -> value, of the file itself, of EXIF and of the place
 Tags = namedtuple('Tags', 'main exif gps', defaults=({},{},{}))
-# its remarks on damaged tags; once for all, as threads share the filters
+# Pillow's remarks on damaged tags; once for all, as threads share the filters
 warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 def _directory(f, at=None, group=None):
@@ -134,7 +134,7 @@ class Picture:
         self.tags = read_tags(source, self.info)
         if self.model not in ('1','L','RGB','CMYK'):
             raise PictureError(f'{self.name} has colours of the kind {self.model}, which cannot be filled; '
-                f'save it as RGB.')
+                'save it as RGB.')
 
     @property
     def size(self): return self.color.shape[1::-1] # (width, height)
@@ -310,14 +310,15 @@ def _gamma(info):
     return first + res + ([(b'sRGB', bytes([info['srgb']]))] if 'srgb' in info else [])
 
 # %% ../nbs/07_pictures.ipynb #5ca4de76
-# what every screen takes numbers for
-def _is_usual(info): return not info.get('cicp') and abs((info.get('gamma') or .45455)-.45455)<.01
+def _is_usual(info):
+    "Do the numbers mean what every screen takes them for?"
+    return not info.get('cicp') and abs((info.get('gamma') or .45455)-.45455)<.01
 
 def _found(info, tags, keep_metadata):
     "What may be carried into a result: name in `METADATA` -> value"
     usual,more,comment = _text(info)
-    # tifffile's, of how the file was laid out
     about = _only(tags.main, _ABOUT)
+    # not a description, but tifffile's note of how the file was laid out
     if str(about.get(0x10E, '')).startswith('b\'{"shape": '): del about[0x10E]
     found = dict(profile=info.get('icc_profile'), gamma=_gamma(info), resolution=_resolution(info, tags.main),
         about=about, **_exif_parts(tags.exif), text=usual, more=more, comment=comment, place=tags.gps)
@@ -344,8 +345,8 @@ def _fitting_profile(carried, mode, notes):
     icc = carried.get('profile')
     space = {'L':b'GRAY','1':b'GRAY','I':b'GRAY','F':b'GRAY','C':b'CMYK','R':b'RGB '}[mode[0]]
     if icc is None or isinstance(icc, bytes) and icc[16:20]==space: return carried
-    if isinstance(icc, bytes) and icc[36:40]==b'acsp': notes.append('loses its colour profile, '
-        'which is for other colours than the result has')
+    if isinstance(icc, bytes) and icc[36:40]==b'acsp':
+        notes.append('loses its colour profile, which is for other colours than the result has')
     return {k:v for k,v in carried.items() if k!='profile'}
 
 # %% ../nbs/07_pictures.ipynb #900989fd
@@ -364,8 +365,8 @@ def _as_exif(carried, kind):
 def _with_room(carried, kind, notes):
     "EXIF that a format has room for"
     for drop in (None,'maker','exposure','about'):
-        if carried.pop(drop, None): notes.append(f'loses its {METADATA[drop].what}, '
-            f'for which {kind} has no room')
+        if carried.pop(drop, None):
+            notes.append(f'loses its {METADATA[drop].what}, for which {kind} has no room')
         exif = _as_exif(carried, kind)
         if kind!='JPEG' or not exif or len(exif)<_EXIF_ROOM: return exif
 
@@ -489,7 +490,7 @@ def _fit_numbers(color, alpha, kind, name, notes):
     if color.dtype.itemsize<3: return color,alpha
     if color.size and not 0<=color.min()<=color.max()<65536:
         raise PictureError(f'{name} holds values up to {color.max()}, but {kind} holds 65535 at most; '
-            f'write TIFF.')
+            'write TIFF.')
     return color.astype(np.uint16),alpha
 
 # %% ../nbs/07_pictures.ipynb #56806461
@@ -532,7 +533,7 @@ def save(self:Picture,
         try: _encode(f, kind, model, color, alpha, carried, notes)
         except (ValueError, RuntimeError, OverflowError, struct.error) as e:
             raise PictureError(f'{where} cannot be {kind} ({" ".join(str(e).split())}); '
-                f'choose another format, such as PNG or TIFF.') from None
+                'choose another format, such as PNG or TIFF.') from None
     _write_stream(path, write) if stream else write_file(path, write, PictureError)
     if kind in _LOSSY: notes.append(f'becomes {kind}, which changes all pixels a little; PNG keeps them')
     for o in notes: warnings.warn(f'{self.name} {o}.', stacklevel=2)
@@ -548,8 +549,8 @@ def _write_stream(f, write):
     write(spare)
     try: f.write(spare.getvalue()); f.flush()
     except BrokenPipeError: raise
-    except OSError as e: raise PictureError(f'The output cannot be written ({e.strerror or e}); '
-        f'give a file.') from None
+    except OSError as e:
+        raise PictureError(f'The output cannot be written ({e.strerror or e}); give a file.') from None
 
 # %% ../nbs/07_pictures.ipynb #25bd819b
 def _encode(f, kind, model, color, alpha, carried, notes):

@@ -57,7 +57,7 @@ class Settings:
             if k in names: continue
             close = get_close_matches(k, names, 1)
             raise UsageError(f'There is no setting {k}; '
-                f'' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
+                '' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
         return cls(**given)
 
 # %% ../nbs/01_settings.ipynb #157d7ad6
@@ -244,10 +244,11 @@ class TrainSettings(LearnerSettings):
     def __post_init__(self):
         super().__post_init__()
         if self.system in ('ca','sh','gc'): object.__setattr__(self, 'n_lbp', 0)
-        if not self.n_lbp+self.n_joint: raise UsageError('n_lbp and n_joint are both 0, '
-            'so that nothing would be trained; give one of them at least 1.')
-        if self.vgg_size and self.vgg_size>self.size: raise UsageError(f'vgg_size must be at most size, '
-            f'which is {self.size}, but {self.vgg_size} came.')
+        if not self.n_lbp+self.n_joint:
+            raise UsageError('n_lbp and n_joint are both 0, so that nothing would be trained; '
+                'give one of them at least 1.')
+        if self.vgg_size and self.vgg_size>self.size: raise UsageError(
+            f'vgg_size must be at most size, which is {self.size}, but {self.vgg_size} came.')
         if self.sets and self.valid_pct:
             raise UsageError(f'The picture sets {", ".join(self.sets)} have a split of their own, '
                 f'but valid_pct = {self.valid_pct} came; leave one of the two away.')
