@@ -56,8 +56,8 @@ class Settings:
         for k in given:
             if k in names: continue
             close = get_close_matches(k, names, 1)
-            raise UsageError(f'There is no setting {k}; '
-                '' + (f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'))
+            advice = f'did you mean {close[0]}?' if close else f'the settings are {", ".join(names)}.'
+            raise UsageError(f'There is no setting {k}; {advice}')
         return cls(**given)
 
 # %% ../nbs/01_settings.ipynb #157d7ad6
@@ -265,6 +265,11 @@ def hole_range(
     if lo.isdecimal() and hi.isdecimal() and int(lo)<int(hi)<=100: return int(lo)/100,int(hi)/100
     raise UsageError(f'There are no holes {hole}; expected centre, or a range of percent such as 20-30.')
 
+# %% ../nbs/01_settings.ipynb #f2dd44ba
+def _holes(default=HOLES):
+    "A field of names of holes"
+    return setting(default, lambda v: len([hole_range(o) for o in v]), 'at least one name')
+
 # %% ../nbs/01_settings.ipynb #ee59301b
 @dataclass(frozen=True)
 class EvaluateSettings(Settings):
@@ -272,7 +277,7 @@ class EvaluateSettings(Settings):
     # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also
     # with +detail behind them; without it small and all classical ones
     methods:list = setting(None, bool, 'at least one name')
-    holes:list = setting(HOLES, bool, 'at least one name') # 'centre' and ranges of percent such as 20-30
+    holes:list = _holes() # 'centre' and ranges of percent such as 20-30
     masks:str = None             # Folder of mask files to deal out instead of drawn irregular holes
     resize_mask:bool = False     # Scale and crop masks of another size as the pictures are?
     sets:list = None             # Names of picture sets: only their validation pictures in `folder`
@@ -283,10 +288,6 @@ class EvaluateSettings(Settings):
     vgg:str = None               # File of VGG weights: measure Eq. 6 too
     lpips:str = None             # File of torchvision's AlexNet weights: measure LPIPS too
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-
-    def __post_init__(self):
-        super().__post_init__()
-        for o in self.holes: hole_range(o)
 
 # %% ../nbs/01_settings.ipynb #610c64fb
 @dataclass(frozen=True)
@@ -302,8 +303,7 @@ class AblateSettings(Settings):
     n_joint:int = setting(None, *at_least(1))  # Pictures seen in phase 2, instead of the budget's
     lr:float = setting(None, *above(0))        # Learning rate of Adam, instead of the budget's
     pictures:int = setting(None, *at_least(1)) # Pictures to score, instead of the budget's
-    # 'centre', the paper's, and ranges of percent such as 20-30
-    holes:list = setting(('centre','20-30'), bool, 'at least one name')
+    holes:list = _holes(('centre','20-30'))    # 'centre', the paper's, and ranges of percent such as 20-30
     # Vary a plainer training: no discriminators, reconstruction by PSNR, a smooth hole, a falling rate
     plain:bool = False
     precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the forward passes: 'fp32', 'bf16', 'fp16'
@@ -313,10 +313,6 @@ class AblateSettings(Settings):
     vgg:str = None
     workers:int = setting(0, *at_least(0))     # Processes that load pictures
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-
-    def __post_init__(self):
-        super().__post_init__()
-        for o in self.holes: hole_range(o)
 
 # %% ../nbs/01_settings.ipynb #1f0af0aa
 TABLE_NAMES = 'width','compute','loss'
@@ -335,7 +331,7 @@ class CompareSettings(Settings):
     tables:list = setting(TABLE_NAMES, *_names(TABLE_NAMES))
     seeds:int = setting(3, *at_least(1))       # Trainings of each system, from seeds 0, 1, 2...
     # 'centre', the paper's Table I, and ranges of percent such as 20-30, its Table II
-    holes:list = setting(HOLES, bool, 'at least one name')
+    holes:list = _holes()
     # Pictures that each generator sees in training, instead of the budget's
     seen:int = setting(None, *at_least(1))
     bs:int = setting(None, *at_least(1))       # Batch size, instead of the budget's
@@ -343,7 +339,3 @@ class CompareSettings(Settings):
     precision:str = setting('fp32', *one_of(*PRECISION_NAMES)) # Of the forward passes: 'fp32', 'bf16', 'fp16'
     workers:int = setting(0, *at_least(0))     # Processes that load pictures
     device:str = 'auto'          # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
-
-    def __post_init__(self):
-        super().__post_init__()
-        for o in self.holes: hole_range(o)
