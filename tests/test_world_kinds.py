@@ -4,7 +4,7 @@ import cv2, numpy as np, pytest, tifffile, torch
 from PIL import Image, ImageCms
 from skimage import data
 import corpus
-from corpus import PICTURE, Case, folder, hole, levels
+from corpus import PICTURE, Case, folder, hole, levels, png
 from lbp_inpaint.errors import MaskError, PictureError
 from lbp_inpaint.files import identify_file, write_file
 from lbp_inpaint.image_files import load_pixels, read_image, value_range
@@ -204,7 +204,6 @@ def test_hot_pixels_cost_the_fill_little(small):
 
 # PNG
 
-def png(*chunks): return corpus.png(*chunks)
 def header(bits, kind, interlace=0): return b'IHDR',struct.pack('>IIBBBBB', W, H, bits, kind, 0, 0, interlace)
 def rows(a): return b'IDAT',zlib.compress(b''.join(b'\0'+np.ascontiguousarray(o).tobytes() for o in a))
 def adam7(a):
@@ -429,7 +428,7 @@ def test_arrays_that_are_no_pictures(a, remedy):
 
 def test_arrays_of_any_layout():
     frozen = EIGHT.copy(); frozen.setflags(write=False)
-    for a in (np.asfortranarray(EIGHT), EIGHT[::-1,::-1][::-1,::-1], frozen, np.ma.masked_array(EIGHT), Image.fromarray(EIGHT), Image.open(png_file())): assert (fill(a).color==fill(EIGHT).color).all()
+    for a in (np.asfortranarray(EIGHT), EIGHT[::-1,::-1].copy()[::-1,::-1], frozen, np.ma.masked_array(EIGHT), Image.fromarray(EIGHT), Image.open(png_file())): assert (fill(a).color==fill(EIGHT).color).all()
     for m in (np.asfortranarray(HOLE), HOLE[...,None], WHITE[None], np.dstack([WHITE]*3), HOLE.astype('>i2'), torch.from_numpy(WHITE)[None].repeat(3,1,1)): assert (read_hole(m)==HOLE).all()
 
 def test_descriptions_of_the_layout_stay_behind(tmp_path):
