@@ -501,8 +501,7 @@ def _with_key(pixels, info):
     key,a = info.get('transparency'),pixels
     if isinstance(a, Image.Image) and a.mode=='I;16': a = np.asarray(a)
     if not isinstance(a, np.ndarray) or a.dtype!=np.uint16 or not isinstance(key, (int,tuple)): return pixels
-    if np.size(key)!=(1 if a.ndim==2 else a.shape[2]):
-        return pixels
+    if np.size(key)!=(1 if a.ndim==2 else a.shape[2]): return pixels
     clear = a==np.array(key, np.uint32)
     if a.ndim==3: clear = clear.all(-1)
     info['notes'] = [*info.get('notes', ()),'has a transparent colour, '

@@ -335,7 +335,7 @@ def _carried(info, tags, kind, keep_metadata, notes):
         if rest := {k:v for k,v in text.items() if k not in _TEXT_TAGS}: found['text'] = rest
     if found.get('resolution', (0,0,2))[2]==1 and kind!='TIFF': del found['resolution']
     lost = [METADATA[k].what for k in found if kind not in METADATA[k].formats]
-    if _is_usual(info) and kind!='PNG': lost = [o for o in lost if o!=METADATA['gamma'].what]
+    if _is_usual(info): lost = [o for o in lost if o!=METADATA['gamma'].what]
     if lost: notes.append(f'loses its {" and its ".join(lost)}, which {kind} does not hold')
     return {k:v for k,v in found.items() if kind in METADATA[k].formats}
 

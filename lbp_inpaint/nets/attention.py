@@ -121,6 +121,9 @@ class SpatialAttention(nn.Module):
     ):
         super().__init__()
         self.top_t,self.include_self = top_t,include_self
-    def forward(self, feat, mask):
+    def forward(self,
+        feat, # `(B,C,h,w)` features
+        mask, # `(B,1,H,W)` of the picture, 1 = hole
+    ): # `(B,C,h,w)`, known cells unchanged
         return spatial_attention(feat, cell_mask(mask, feat.shape[2:]), self.top_t, self.include_self)
     def extra_repr(self): return f'top_t={self.top_t}, include_self={self.include_self}'

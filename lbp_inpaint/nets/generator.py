@@ -46,7 +46,10 @@ class UNet(nn.Module):
 
 # %% ../../nbs/12_nets.generator.ipynb #81602681
 @patch
-def forward(self:UNet, x, mask=None):
+def forward(self:UNet,
+    x,         # `(B,n_in,H,W)`, H and W multiples of 256
+    mask=None, # `(B,1,H,W)`, 1 = hole; only the attention asks for it
+): # `(B,n_out,H,W)` in [-1,1], and the outputs of the 16 layers as a list
     check_sides(x, 256)
     skips = []
     for layer in self.encoder: x = layer(x); skips.append(x)
