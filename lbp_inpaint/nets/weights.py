@@ -367,6 +367,7 @@ def push_weights(
     except Exception as e: why = _push_problem(e) # of the Hub, the disk, or whatever carries the request
     raise WeightsError(f'The weights in {folder} were not put on the Hugging Face Hub as {repo}: {why}.')
 
+# %% ../../nbs/28_nets.weights.ipynb #c7918b33
 def _push_problem(e):
     "Why the Hub did not take something, and what to do"
     status = getattr(getattr(e, 'response', None), 'status_code', None)
