@@ -47,9 +47,8 @@ class VGG19Features(nn.Module):
                     i += 2
                 i += 1
         except KeyError as e: raise WeightsError(
-            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing in '
-            'these weights; '
-            "give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
+            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing '
+            "in these weights; give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
         self.eval().requires_grad_(False)
 
 # %% ../../nbs/52_training.edge_connect.ipynb #794b8ad1
