@@ -11,6 +11,7 @@ from fastcore.nbio import dict2nb, nb_frontmatter, read_nb
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
 from nbdev.processors import hide_
+from lbp_inpaint.nets.weights import find_weights, read_about
 from check_site import check
 from diagrams import PICTURES, architecture
 from make_readme import make_readme
@@ -288,6 +289,40 @@ def test_what_quarto_built_is_checked(tmp_path, changes, said):
 def test_a_site_without_llms_txt(tmp_path):
     (tmp_path/'index.html').write_text(GOOD['index.html'], encoding='utf-8')
     assert check(tmp_path)==[f'{tmp_path}: there is no llms.txt']
+
+# ---- Numbers that stand on more than one page
+
+def tables(text):
+    "Rows of the tables in Markdown, as lists of cells, one table after the other"
+    for block in re.findall(r'(?:^\|.*\|[ ]*\n?)+', text, flags=re.MULTILINE):
+        yield [[o.strip() for o in line.strip().strip('|').split('|')] for line in block.strip().splitlines()]
+
+def of_card(card):
+    "(hole, name on the pages, metric) -> number, of the table that `lbp-inpaint evaluate` wrote into a card"
+    named = {'small':'lbp-inpaint `small`', 'mean':'mean colour', 'smooth':'smooth (push-pull)', 'telea':'Telea', 'ns':'Navier-Stokes'}
+    names,_,*rows = next(o for o in tables(card) if o[0][:2]==['hole','method'])
+    return {(r[0], named.get(r[1], r[1]), m):float(v) for r in rows for m,v in zip(names[2:], r[2:])}
+
+@pytest.mark.parametrize('page,metrics', [('nbs/index.ipynb',['PSNR dB']), ('README.md',['PSNR dB']), ('nbs/explanations/how_good.ipynb',['PSNR dB','VGG'])])
+def test_scores_are_those_of_the_card(page, metrics):
+    "The card was written by the command that measured; pages repeat it to two digits."
+    file = ROOT/page
+    text = '\n'.join(c.source for c in read_nb(file).cells if c.cell_type=='markdown') if file.suffix=='.ipynb' else file.read_text(encoding='utf-8')
+    card = of_card((ROOT/'lbp_inpaint/weights/small/README.md').read_text(encoding='utf-8'))
+    called = {'PSNR dB':'PSNR, dB', 'VGG':'VGG distance'}
+    for metric in metrics:
+        (_,*holes),_,*rows = next(o for o in tables(text) if o[0][0]==called[metric] and o[0][1]=='centre')
+        got = {(h.removesuffix(' %'),name,metric):float(v) for name,*values in rows for h,v in zip(holes, values, strict=True)}
+        assert got.keys()=={k for k in card if k[2]==metric}
+        assert not {k:(v,card[k]) for k,v in got.items() if abs(v-card[k])>.00501}
+
+def test_what_the_first_page_says_of_the_weights():
+    "Less than seven minutes, 31 MB"
+    text = (ROOT/'README.md').read_text(encoding='utf-8')
+    made = read_about(find_weights('small'))['training']
+    assert 'less than seven minutes' in text and 6*60<sum(o['seconds'] for o in (*made['earlier'],made))<7*60
+    size = sum(p.stat().st_size for p in (ROOT/'lbp_inpaint/weights/small').iterdir())
+    assert f'The weights ({size/1e6:.0f} MB)' in text
 
 # ---- What is stored
 

@@ -49,6 +49,7 @@ VARIANTS = dict(
 
 def _hole_value(v): return v=='smooth' or isinstance(v, (int,float)) and -1<=v<=1
 
+# %% ../../nbs/27_nets.build.ipynb #9e5b8673
 @dataclass(frozen=True)
 class NetSettings(Settings):
     "What network is built; the paper's without any of them."

@@ -13,6 +13,7 @@ __all__ = ['patch_scores', 'fuse_scores', 'attention_weights', 'paste_patches', 
 # %% ../../nbs/24_nets.contextual.ipynb #1dcf6872
 from functools import partial
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from ..core import *
 from .layers import *
@@ -143,16 +144,18 @@ class FineStage(nn.Module):
         self.answer = nn.Sequential(layer(4*n,4*n), layer(4*n,4*n))
         self.paint = widen(layer, 8*n, n, last)
 
-    def cells(self, mask, size):
-        "The hole at half the features' `size`"
-        h,w = size
-        if self.release: return pick_nearest(pick_nearest(mask, (h,w)), (h//2,w//2))
-        return cell_mask(mask, (h//2,w//2))
-
     def forward(self, x, mask):
         feat = self.ask(x)
         feat = contextual_rebuild(feat, self.cells(mask, feat.shape[2:]), self.release)
         return self.paint(torch.cat([self.conv(x), self.answer(feat)], 1))
+
+# %% ../../nbs/24_nets.contextual.ipynb #9ad1c86e
+@patch
+def cells(self:FineStage, mask, size):
+    "The hole at half the features' `size`"
+    h,w = size
+    if self.release: return pick_nearest(pick_nearest(mask, (h,w)), (h//2,w//2))
+    return cell_mask(mask, (h//2,w//2))
 
 # %% ../../nbs/24_nets.contextual.ipynb #32699c9d
 class CoarseToFine(nn.Module):

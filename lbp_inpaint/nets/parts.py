@@ -13,6 +13,7 @@ __all__ = ['same_padding', 'no_autocast', 'PaddedConv', 'pick_nearest', 'check_w
 import math
 from contextlib import nullcontext
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from ..errors import *
@@ -53,17 +54,19 @@ class PaddedConv(nn.Conv2d):
         nn.init.xavier_uniform_(self.weight)
         if bias: nn.init.zeros_(self.bias)
 
-    def zeros(self, size):
-        "((above, below), (left, right)) of a map of `size`"
-        if self.around is not None: return [(self.around,)*2]*2
-        return [same_padding(*o) for o in zip(size, self.kernel_size, self.stride, self.dilation)]
-
     def forward(self, x):
         with no_autocast(x): weight = self.weight
         (top,bottom),(left,right) = self.zeros(x.shape[2:])
         if (top,left)==(bottom,right):
             return F.conv2d(x, weight, self.bias, self.stride, (top,left), self.dilation)
         return F.conv2d(F.pad(x, (left,right,top,bottom)), weight, self.bias, self.stride, 0, self.dilation)
+
+# %% ../../nbs/20_nets.parts.ipynb #eb1d22ea
+@patch
+def zeros(self:PaddedConv, size):
+    "((above, below), (left, right)) of a map of `size`"
+    if self.around is not None: return [(self.around,)*2]*2
+    return [same_padding(*o) for o in zip(size, self.kernel_size, self.stride, self.dilation)]
 
 # %% ../../nbs/20_nets.parts.ipynb #1b466d08
 def pick_nearest(
@@ -123,16 +126,18 @@ class Discriminator(nn.Module):
             for i,(a,b) in enumerate(zip((n_in+sees_mask,*widths), widths)))
         if dense: self.layers.append(_dense_layer(widths[-1]*dense**2))
 
-    def verdict(self,
-        image,     # `(B,n_in,H,W)`, [-1,1]
-        mask=None, # `(B,1,H,W)`, 1 = hole; looked at where `sees_mask`
-    ): # ([logits], outputs of the layers before)
-        "The logits, and what the layers before saw."
-        x,feats = torch.cat([image,mask], 1) if self.sees_mask else image,[]
-        for layer in self.layers: x = layer(x); feats.append(x)
-        return feats[-1:],feats[:-1]
-
     def forward(self, image, mask=None): return self.verdict(image, mask)[0][0]
+
+# %% ../../nbs/20_nets.parts.ipynb #9742daf3
+@patch
+def verdict(self:Discriminator,
+    image,     # `(B,n_in,H,W)`, [-1,1]
+    mask=None, # `(B,1,H,W)`, 1 = hole; looked at where `sees_mask`
+): # ([logits], outputs of the layers before)
+    "The logits, and what the layers before saw."
+    x,feats = torch.cat([image,mask], 1) if self.sees_mask else image,[]
+    for layer in self.layers: x = layer(x); feats.append(x)
+    return feats[-1:],feats[:-1]
 
 # %% ../../nbs/20_nets.parts.ipynb #1ccb5f24
 def patch_discriminator_70(

@@ -78,19 +78,21 @@ class ShiftGenerator(nn.Module):
         self.shift,self.last = ShiftLayer(),nn.Sequential(nn.ReLU(), deconv(2*nf, 3), nn.Tanh())
         init_weights(self)
 
-    def forward(self,
-        image, # `(B,3,H,W)`, [-1,1], its hole blanked
-        mask,  # `(B,1,H,W)`, 1 = hole
-    ): # (picture `(B,3,H,W)` in [-1,1], painted everywhere; guess `(B,4nf,H/8,W/8)`)
-        "Paint; also return the decoder's guess, from which the shift chose."
-        x,skips = torch.cat([image, 1-mask], 1),[]
-        for layer in self.encoder: x = layer(x); skips.append(x)
-        x = self.decoder[0](skips.pop())
-        for i,layer in enumerate(self.decoder[1:], 2):
-            x = torch.cat([x, skips.pop()], 1)
-            if i==6: guess,x = x.chunk(2, 1)[0].relu(),self.shift(x, mask)
-            x = layer(x)
-        return self.last(torch.cat([x, skips.pop()], 1)),guess
+# %% ../../nbs/26_nets.shift_net.ipynb #f50c1ffb
+@patch
+def forward(self:ShiftGenerator,
+    image, # `(B,3,H,W)`, [-1,1], its hole blanked
+    mask,  # `(B,1,H,W)`, 1 = hole
+): # (picture `(B,3,H,W)` in [-1,1], painted everywhere; guess `(B,4nf,H/8,W/8)`)
+    "Paint; also return the decoder's guess, from which the shift chose."
+    x,skips = torch.cat([image, 1-mask], 1),[]
+    for layer in self.encoder: x = layer(x); skips.append(x)
+    x = self.decoder[0](skips.pop())
+    for i,layer in enumerate(self.decoder[1:], 2):
+        x = torch.cat([x, skips.pop()], 1)
+        if i==6: guess,x = x.chunk(2, 1)[0].relu(),self.shift(x, mask)
+        x = layer(x)
+    return self.last(torch.cat([x, skips.pop()], 1)),guess
 
 # %% ../../nbs/26_nets.shift_net.ipynb #39640cf0
 @patch

@@ -163,18 +163,21 @@ def fetch_weights(
     # of the Hub, the disk, or whatever carries the request
     except Exception as e: why = _hub_problem(e, hub.errors)
     raise WeightsError(f'There are no weights {repo}{f" at revision {revision}" if revision else ""}: '
-        'it is no folder, '
-        f'and as a repository on the Hugging Face Hub {why}.')
+        f'it is no folder, and as a repository on the Hugging Face Hub {why}.')
 
+# %% ../../nbs/28_nets.weights.ipynb #063ebdd9
 def _hub_problem(e, errors):
     "What went wrong with a repository, and what to do"
-    kinds = {errors.GatedRepoError:'it wants its terms to be accepted; do that on its page, '
-        'and sign in with: hf auth login',
-        errors.RevisionNotFoundError:'it has no such revision; look on its page which there are',
-        errors.RepositoryNotFoundError:'it is not there, or private; check the name, or sign in with: '
-        'hf auth login',
-        errors.LocalEntryNotFoundError:'it is not in the cache of this machine and the Hub cannot be '
-        'reached; go online, or give a folder'}
+    kinds = {
+        errors.GatedRepoError:
+            'it wants its terms to be accepted; do that on its page, and sign in with: hf auth login',
+        errors.RevisionNotFoundError:
+            'it has no such revision; look on its page which there are',
+        errors.RepositoryNotFoundError:
+            'it is not there, or private; check the name, or sign in with: hf auth login',
+        errors.LocalEntryNotFoundError:
+            'it is not in the cache of this machine and the Hub cannot be reached; '
+            'go online, or give a folder'}
     return next((v for k,v in kinds.items() if isinstance(e, k)), 'it cannot be fetched '
         f'({getattr(e, "strerror", None) or type(e).__name__}); check the name, the connection and the disk')
 
@@ -221,8 +224,8 @@ def _read_config(file):
 def _read_old_tensors(file, config):
     "The tensors of format 1, if they are those that `config` was written for"
     if hashlib.sha256(file.read_bytes()).hexdigest() not in (config.get('sha256'),config.get('replaces')):
-        raise _Unusable('model.safetensors is not the file that config.json was written for (its '
-            'SHA-256 differs)')
+        raise _Unusable(
+            'model.safetensors is not the file that config.json was written for (its SHA-256 differs)')
     return read_tensors(file)
 
 # %% ../../nbs/28_nets.weights.ipynb #84c20be0
@@ -273,8 +276,8 @@ def _check_tensors(found, wanted):
     for k,shape in wanted.items():
         kind,got = found[k]
         if got!=shape: raise _Unusable(
-            f'the tensor {k!r} has the shape {list(got)}, and the network that is described needs '
-            f'{list(shape)}')
+            f'the tensor {k!r} has the shape {list(got)}, '
+            f'and the network that is described needs {list(shape)}')
         if kind not in ('F32','F16','BF16'): raise _Unusable(f'the tensor {k!r} has the type {kind}')
 
 # %% ../../nbs/28_nets.weights.ipynb #28c10002
@@ -334,8 +337,8 @@ def between(
     share:float,       # How far from `first` to `second`, 0..1
 ) -> InpaintNet: # raises `WeightsError` where the two are of different layout
     "The network on the straight line between two."
-    if first.config!=second.config: raise WeightsError('Weights can only be mixed with those of the '
-        'same network, '
+    if first.config!=second.config: raise WeightsError(
+        'Weights can only be mixed with those of the same network, '
         f'but {first.config} and {second.config} came; take two of which one was trained on from the other.')
     if not 0<=share<=1:
         raise UsageError(f'The share of the second weights must lie within 0..1, but {share} came; '
@@ -367,6 +370,7 @@ def push_weights(
     except Exception as e: why = _push_problem(e) # of the Hub, the disk, or whatever carries the request
     raise WeightsError(f'The weights in {folder} were not put on the Hugging Face Hub as {repo}: {why}.')
 
+# %% ../../nbs/28_nets.weights.ipynb #c7918b33
 def _push_problem(e):
     "Why the Hub did not take something, and what to do"
     status = getattr(getattr(e, 'response', None), 'status_code', None)

@@ -34,6 +34,7 @@ def known_in_squares(
     def at(i, j): return sums.gather(2, (i*(w+1)+j).flatten(2)).view_as(mask)
     return at(bottom,right)-at(top,right)-at(bottom,left)+at(top,left)
 
+# %% ../../nbs/49_training.contextual.ipynb #daa56147
 def hole_distance(
     mask:torch.Tensor, # `(B,1,H,W)`, 1 = hole
 ) -> torch.Tensor: # `(B,1,H,W)`, 0 at known pixels
@@ -42,6 +43,7 @@ def hole_distance(
     while step := step//2: free = free + step*(known_in_squares(mask, free+step-1)==0)
     return free.to(mask.dtype)
 
+# %% ../../nbs/49_training.contextual.ipynb #368d7dee
 def spatial_discount(
     mask:torch.Tensor, # `(B,1,H,W)`, 1 = hole
     gamma:float=.99,   # .99 in the paper
@@ -112,19 +114,19 @@ class ContextualObjectives(TwoStageObjectives):
         critic_steps:int=1,
     ): # raises `UsageError` for a size that the critics cannot take
         store_attr()
-        if size%32:
-            raise UsageError('The critics need pictures whose side is a multiple of 32, '
-                f'but size = {size} came.')
+        if size%32: raise UsageError(
+            f'The critics need pictures whose side is a multiple of 32, but size = {size} came.')
         nf = judge_nf or 2*net.config['nf']
         self.dg,self.dl,self.penalty,self.signs = (
             global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{})
         self.networks = dict(g=net.g) | (dict(dg=self.dg, dl=self.dl) if lambda_a else {})
 
-    def windows(self, mask, *images):
-        "The same window of the mask and of all `images`"
-        return hole_crops(mask, self.size//2, mask, *images)
+# %% ../../nbs/49_training.contextual.ipynb #bbdbdeb3
+@patch
+def windows(self:ContextualObjectives, mask, *images):
+    "The same window of the mask and of all `images`"
+    return hole_crops(mask, self.size//2, mask, *images)
 
-# %% ../../nbs/49_training.contextual.ipynb #cc868ae8
 @patch
 def critic_terms(self:ContextualObjectives, pred, image, mask, truth):
     "Both critics, real and completed in one batch."
@@ -136,6 +138,7 @@ def critic_terms(self:ContextualObjectives, pred, image, mask, truth):
         terms['gp'] = terms['gp'] + self.lambda_gp*self.penalty(critic, real, fake, hole)
     return terms
 
+# %% ../../nbs/49_training.contextual.ipynb #cc868ae8
 @patch
 def generator_terms(self:ContextualObjectives, pred, image, mask, truth):
     "Discounted l1 in the window, l1 of known pixels, and the critics' scores."

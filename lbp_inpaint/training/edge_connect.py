@@ -47,23 +47,25 @@ class VGG19Features(nn.Module):
                     i += 2
                 i += 1
         except KeyError as e: raise WeightsError(
-            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing in '
-            'these weights; '
-            "give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
+            f'EdgeConnect looks through VGG-19 up to conv5_2, but features.{e.args[0]} is missing '
+            "in these weights; give torchvision's vgg19, or set lambda_p and lambda_s to 0.") from None
         self.eval().requires_grad_(False)
 
-    def _conv(self, state, name):
-        weight,bias = state[f'{name}.weight'],state[f'{name}.bias']
-        conv = nn.Conv2d(weight.shape[1], len(weight), 3, padding=1)
-        conv.load_state_dict(dict(weight=weight, bias=bias))
-        return conv
+# %% ../../nbs/52_training.edge_connect.ipynb #794b8ad1
+@patch
+def _conv(self:VGG19Features, state, name):
+    weight,bias = state[f'{name}.weight'],state[f'{name}.bias']
+    conv = nn.Conv2d(weight.shape[1], len(weight), 3, padding=1)
+    conv.load_state_dict(dict(weight=weight, bias=bias))
+    return conv
 
-    def forward(self, image):
-        feats = {}
-        for name,conv in self.convs.items():
-            if name.endswith('_1') and feats: image = F.max_pool2d(image, 2)
-            feats[name] = image = conv(image).relu()
-        return feats
+@patch
+def forward(self:VGG19Features, image):
+    feats = {}
+    for name,conv in self.convs.items():
+        if name.endswith('_1') and feats: image = F.max_pool2d(image, 2)
+        feats[name] = image = conv(image).relu()
+    return feats
 
 # %% ../../nbs/52_training.edge_connect.ipynb #bf3ed945
 class VGGL1Loss(nn.Module):

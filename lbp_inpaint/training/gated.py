@@ -34,20 +34,23 @@ class GatedObjectives(TwoStageObjectives):
             sn_patch_discriminator(judge_nf or net.config['nf']*4//3),AdversarialLoss(hinge=True),{})
         self.networks = dict(g=net.g) | (dict(d=self.d) if lambda_a else {})
 
-    def judge_terms(self, pred, image, mask, truth):
-        "The hinge, real and completed in one batch"
-        logits = self.d(torch.cat([truth, pred.fill.detach()]), torch.cat([mask, mask]))
-        real,fake = logits.chunk(2)
-        self.signs['d'] = ((real>0).float().mean()+(fake<0).float().mean())/2
-        return dict(d=self.hinge.discriminator(real, fake)/2)
+# %% ../../nbs/50_training.gated.ipynb #5e831373
+@patch
+def judge_terms(self:GatedObjectives, pred, image, mask, truth):
+    "The hinge, real and completed in one batch"
+    logits = self.d(torch.cat([truth, pred.fill.detach()]), torch.cat([mask, mask]))
+    real,fake = logits.chunk(2)
+    self.signs['d'] = ((real>0).float().mean()+(fake<0).float().mean())/2
+    return dict(d=self.hinge.discriminator(real, fake)/2)
 
-    def generator_terms(self, pred, image, mask, truth):
-        "l1 of both stages, and the discriminator's logits"
-        self.note_spread(pred.fill, truth, mask)
-        terms = dict(r1=self.lambda_r*(truth-pred.guess).abs().mean(),
-            r2=self.lambda_r*(truth-pred.painted).abs().mean())
-        if self.lambda_a: terms['a'] = self.lambda_a*self.hinge.generator(self.d(pred.fill, mask))
-        return terms
+@patch
+def generator_terms(self:GatedObjectives, pred, image, mask, truth):
+    "l1 of both stages, and the discriminator's logits"
+    self.note_spread(pred.fill, truth, mask)
+    terms = dict(r1=self.lambda_r*(truth-pred.guess).abs().mean(),
+        r2=self.lambda_r*(truth-pred.painted).abs().mean())
+    if self.lambda_a: terms['a'] = self.lambda_a*self.hinge.generator(self.d(pred.fill, mask))
+    return terms
 
 # %% ../../nbs/50_training.gated.ipynb #ec7b0aa4
 @patch

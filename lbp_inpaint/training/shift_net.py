@@ -60,16 +60,19 @@ class ShiftNetObjectives(PatchGame):
         raw,guess = self.net.paint(image, mask)
         return SimpleNamespace(raw=raw, fill=composite(raw, image, mask), mask=mask, guess=guess)
 
-    def turns(self, phase):
-        "Who plays, in order; raises `UsageError` for another phase than 2"
-        self.check_phase(phase)
-        d = [Turn('D', ('d',), self.d_terms, ('d',))] if self.lambda_a else []
-        weights = dict(r=self.lambda_r, a=self.lambda_a, guide=self.lambda_guide)
-        return [*d, Turn('G', ('g',), self.g_terms, tuple(k for k,v in weights.items() if v))]
-
-    def d_terms(self, pred, image, mask, truth): return {'d':self.judge('d', truth, pred.raw)}
+# %% ../../nbs/51_training.shift_net.ipynb #aad77b42
+@patch
+def turns(self:ShiftNetObjectives, phase):
+    "Who plays, in order; raises `UsageError` for another phase than 2"
+    self.check_phase(phase)
+    d = [Turn('D', ('d',), self.d_terms, ('d',))] if self.lambda_a else []
+    weights = dict(r=self.lambda_r, a=self.lambda_a, guide=self.lambda_guide)
+    return [*d, Turn('G', ('g',), self.g_terms, tuple(k for k,v in weights.items() if v))]
 
 # %% ../../nbs/51_training.shift_net.ipynb #a5edec1c
+@patch
+def d_terms(self:ShiftNetObjectives, pred, image, mask, truth): return {'d':self.judge('d', truth, pred.raw)}
+
 @patch
 def g_terms(self:ShiftNetObjectives, pred, image, mask, truth):
     "What the generator lowers"
