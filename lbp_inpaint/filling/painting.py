@@ -40,6 +40,7 @@ def _sample(maps, w, y, x):
     found = F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)
     return found[0,:,0].T.numpy()
 
+# %% ../../nbs/33_filling.painting.ipynb #dcfc614e
 class _Sum:
     "Answers of windows, added up for each pixel of the hole"
     def __init__(self, pixels, channels):
@@ -135,6 +136,7 @@ def _next_places(todo, given):
     todo &= ~chosen
     return _STEP*chosen.nonzero()
 
+# %% ../../nbs/33_filling.painting.ipynb #24ec5991
 def _plan(soft, fine, known, given, wanted):
     "(corner of a place, corner of its source), cells, for what is `wanted` `(1,h,w)` of a picture `(C,h,w)`"
     sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
@@ -184,6 +186,7 @@ def _fade(own): # 1 in the cells `(1,h,w)` that are a window's own, down to 0 as
     near = F.max_pool2d(own, _STEP+1, 1, _STEP//2)
     return F.avg_pool2d(near, _STEP+1, 1, _STEP//2, count_include_pad=False)
 
+# %% ../../nbs/33_filling.painting.ipynb #bac12d43
 def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     "Give the hole pixels that are a window's `own` the detail of what is known there, in place"
     y0,x0 = max(0,w.top),max(0,w.left)
@@ -210,6 +213,7 @@ def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     values[i] = part*drawn[:,y,x].T.numpy() + (1-part)*values[i]
     done[i[own]] = True
 
+# %% ../../nbs/33_filling.painting.ipynb #42d9bbf2
 def _draw_detail(values, rgb, unknown, pixels, windows, owner, size):
     "Colours `(n,3)` in [-1,1] of the hole's pixels, with the detail that windows wider than `size` have lost"
     values,done = values.copy(),np.zeros(pixels.n, bool)
@@ -230,6 +234,7 @@ def _tiles(hole, side=512, margin=REACH+8):
             y1,x1 = min(h,y+side),min(w,x+side)
             yield (y, x, y1, x1),(max(0,y-margin), max(0,x-margin), min(h,y1+margin), min(w,x1+margin))
 
+# %% ../../nbs/33_filling.painting.ipynb #ee19cfbb
 def _known_pixels(rgb, fill, mask, beyond):
     "The picture `(1,3,h,w)` beside a fill, which it continues smoothly where it is `beyond` what is known"
     known = from_uint8(torch.from_numpy(rgb.copy()).permute(2,0,1)[None])

@@ -661,6 +661,10 @@ const open = file => file && work(`Opening ${file.name}…`, async () => {
   lay_out(); show(); remark(answer.remarks)
   say(`${S.name}, ${answer.size.join(' × ')} pixels. Paint over what should go.`)
 })
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #60702375
+JS += r'''
 function leave() { if (S.tab) navigator.sendBeacon(`close?tab=${S.tab}`) }
 function lay_out() {
   $('empty').hidden = true; $('work').hidden = $('open').hidden = false
@@ -738,6 +742,10 @@ function cursor() {
   c.className = `seen${S.drawing ? ' down' : ''}${box ? ' box' : ''}`
   Object.assign(c.style, {left:part(S.x, S.w), top:part(S.y, S.h), width:part(d, S.w), height:part(d, S.h)})
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #5ff5a032
+JS += r'''
 function begin(erase) {
   if (S.busy || data.view != 'paint') return
   const tool = chosen('tool'), kind = tool == 'rectangle' ? tool : 'stroke'
@@ -769,6 +777,10 @@ function follow(e) {
   if (data.view == 'compare' && e.buttons) border(100*S.x/S.w)
   goOn()
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #b6868112
+JS += r'''
 sheet.onpointerdown = e => {
   if (!e.isPrimary) return end(false) // a second finger
   if (e.button && e.button != 5) return
@@ -917,6 +929,10 @@ function crop({box:[x,y,u,v], kind, text}) {
   view.imageSmoothingEnabled = false; view.drawImage($('after'), x, y, u-x, v-y, 0, 0, 72, 72)
   return make('figure', {}, canvas, make('figcaption', {textContent:text}))
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #70173192
+JS += r'''
 function frames(seen) {
   const name = o => `${Math.round(100*o.weight)} % ${o.known ? 'known' : 'filled'}`
   const sources = seen?.sources.map(o => ({box:o.box, kind:o.known ? 'known' : 'missing', text:name(o)})) ?? []
@@ -994,6 +1010,7 @@ def _listen(port):
     except OSError as e: raise InpaintError(
         f'Port {port} cannot be used ({e.strerror or e}); give another with --port, or 0 for any that is free.') from None
 
+# %% ../../nbs/38_filling.serve.ipynb #0d1b95c2
 class Page:
     "A page that is served until `stop`; in a notebook it shows itself."
     def __init__(self,

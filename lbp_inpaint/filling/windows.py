@@ -67,9 +67,10 @@ def _row(lo, hi, side, dim):
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
     return [(inside(round(m-side/2)),a,b) for m,a,b in zip(middles, ends, ends[1:])]
 
-# %% ../../nbs/32_filling.windows.ipynb #1caab85d
+# %% ../../nbs/32_filling.windows.ipynb #1d875cb2
 Window = namedtuple('Window', 'top left side group tile', defaults=(False,)) # `tile`: does it share a sheet?
 
+# %% ../../nbs/32_filling.windows.ipynb #1caab85d
 def hole_windows(
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
@@ -92,6 +93,7 @@ def hole_windows(
             group[1:][inside&(np.array(sides)*1.5>=side)&(group[1:]==0)] = g
     return windows,group[labels]
 
+# %% ../../nbs/32_filling.windows.ipynb #05227ee9
 def _any(labels, label, y0, y1, x0, x1):
     "Is there a part of a hole in a rectangle?"
     return (labels[int(y0)//CELL:-(-int(y1)//CELL)+1, int(x0)//CELL:-(-int(x1)//CELL)+1]==label).any()
