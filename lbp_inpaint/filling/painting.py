@@ -96,17 +96,16 @@ class _Sources:
             return x.unfold(1, _PATCH, _SPACING).unfold(2, _PATCH, _SPACING)[:,whole].transpose(0,1)
         self.corners,self.fine = _SPACING*whole.nonzero(),patches(fine)
         self.squares = self.fine.square().sum(1).flatten(1)
-        self.outlines = F.avg_pool2d(patches(soft), 4).flatten(1)
+        self.outlines = patch_outlines(patches(soft))
         self.strength = self.fine.abs().mean((1,2,3))
         self.used = torch.zeros(len(self.corners))
 
     def costs(self, soft, fine, given, strength):
         "How badly sources fit places `(n,C,s,s)`, of whose `fine` `(n,1,s,s)` is `given`: `(n,sources)`"
-        outlines,given,aim = F.avg_pool2d(soft, 4).flatten(1),given.flatten(1),(fine*given).flatten(1)
-        apart = torch.cdist(outlines, self.outlines).square()/outlines.shape[1]
-        fits = given@self.squares.T - 2*aim@self.fine.flatten(1).T + aim.square().sum(1, keepdim=True)
+        apart = outline_differences(patch_outlines(soft), self.outlines)
+        breaks = detail_differences(*(o.flatten(2) for o in (fine,given,self.fine)), self.squares)
         focus = (strength.mean((1,2,3))[:,None]-self.strength).square()
-        return apart + fits/aim.shape[1] + _FOCUS*focus
+        return apart + breaks + _FOCUS*focus
 
     def take(self, costs):
         "Number of the cheapest; it and its neighbours cost more from now on"
@@ -120,8 +119,7 @@ class _Laid:
     def __init__(self, *shape): self.total,self.weight = torch.zeros(shape),torch.zeros(1, *shape[1:])
     def lay(self, patch, y, x):
         "Lay a patch `(C,h,w)` with its corner at `y`, `x`"
-        down,across = (torch.hann_window(n+2, periodic=False)[1:-1] for n in patch.shape[1:])
-        fade,here = down[:,None]*across,(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
+        fade,here = patch_fade(*patch.shape[1:]),(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
         self.total[here] += fade*patch; self.weight[here] += fade**2
         return here,fade
     def result(self, here=...): return self.total[here]/self.weight[here].clamp(min=1e-6).sqrt()
