@@ -146,11 +146,11 @@ def _fitted(hole, cells):
     rows,cols = (np.flatnonzero(hole[y,x].any(a)) for a in (1,0))
     return y.start+rows[0], y.start+rows[-1]+1, x.start+cols[0], x.start+cols[-1]+1
 
-def _tile(hole, cells, group):
+def _tile(hole, cells, group, size):
     "The tile of a small hole, None for another"
     if max(o.stop-o.start for o in cells)*CELL>TILES[-1]: return
     y0,y1,x0,x1 = _fitted(hole, cells)
-    side = next((o for o in TILES if o>=4*max(y1-y0,x1-x0)), None)
+    side = next((o for o in TILES if o>=4*max(y1-y0,x1-x0) and size%o==0), None)
     return side and Window((y0+y1-side)//2, (x0+x1-side)//2, side, group, True)
 
 # %% ../../nbs/32_filling.windows.ipynb #911c1fc4
@@ -179,7 +179,7 @@ def with_tiles(
     "The same windows, but many small holes on tiles."
     labels,_ = ndimage.label(groups>0, np.ones((3,3)))
     first = groups.max()+1
-    tiles = [_tile(hole, o, first+i) for i,o in enumerate(ndimage.find_objects(labels))]
+    tiles = [_tile(hole, o, first+i, size) for i,o in enumerate(ndimage.find_objects(labels))]
     small = np.array([False, *(o is not None for o in tiles)])[labels]
     alone = set(groups[small])-set(groups[~small])
     moved = small & np.isin(groups, list(alone))
