@@ -3,7 +3,7 @@ import random
 import numpy as np, pytest
 from lbp_inpaint.filling import painting
 from lbp_inpaint.filling.inpainter import Inpainter
-from lbp_inpaint.filling.windows import CELL, hole_windows, mirrored, window_sheets, with_tiles
+from lbp_inpaint.filling.windows import CELL, hole_windows, mirrored, sheet_pixels, window_sheets, with_tiles
 
 def dust(shape, n, seed=0, largest=5.):
     "Discs of up to `largest` pixels of radius anywhere in a picture, at its border, too"
@@ -53,6 +53,14 @@ def test_tiles_do_not_depend_on_the_order_of_the_windows():
 def test_few_specks_keep_their_windows():
     hole = dust((900,1400), 3)
     assert with_tiles(hole, *hole_windows(hole))[0]==hole_windows(hole)[0]
+
+@pytest.mark.parametrize('size', (64,96,100,192,256))
+def test_a_sheet_is_as_large_as_the_network_wants(size):
+    "Tiles of 64 do not make a sheet of 96, and none of 128 fits into one of 64"
+    hole = dust((900,1400), 200, largest=14.)
+    sheets = window_sheets(with_tiles(hole, *hole_windows(hole, size), size)[0], size)
+    shown = [sheet_pixels(np.zeros((*hole.shape,3), np.uint8), hole, o, size)[0] for o in sheets]
+    assert {o.shape[2:] for o in shown}=={(size,size)}
 
 def test_what_is_under_a_speck_never_shows(dusty, small):
     levels,hole = dusty

@@ -26,6 +26,7 @@ class Explanation(namedtuple('Explanation', 'patch sources lbp picture')):
 
 Borrowed = namedtuple('Borrowed', 'box weight known')
 
+# %% ../../nbs/34_filling.explain.ipynb #8ce6ea63
 @torch.no_grad()
 def _attended(net, x, m):
     "LBP map and fill of a window; its attention's weights, cell numbers `(h*w,2T)`, missing cells, side"

@@ -81,6 +81,7 @@ def _need(*packages):
         f"Writing ONNX needs {' and '.join(missing)}, not installed here; "
         "install with: pip install 'lbp-inpaint[onnx]'.")
 
+# %% ../../nbs/35_filling.export.ipynb #cbb67ddb
 def to_onnx(
     graph,    # From `record_graph`
     size:int, # Side of its pictures, pixels

@@ -269,11 +269,6 @@ class _Passes:
         while not self.asked.empty() and len(waiting)<self.most: waiting.append(self.asked.get())
         if waiting := [o for o in waiting if o]: self.answer(*zip(*waiting))
 
-    def close(self):
-        "Let nobody wait for an answer, now or later"
-        self.closed = True
-        for o in self.open[:]: o.cancel()
-
 # %% ../../nbs/37_filling.folders.ipynb #c010be42
 @patch
 def answer(self:_Passes, images, masks, answers):
@@ -285,6 +280,12 @@ def answer(self:_Passes, images, masks, answers):
     parts = [[None]*len(images) if o is None else o.split([len(x) for x in images]) for o in outs]
     for o,*part in zip(answers, *parts): o.set_result(tuple(part))
 
+@patch
+def close(self:_Passes):
+    "Let nobody wait for an answer, now or later"
+    self.closed = True
+    for o in self.open[:]: o.cancel()
+
 # %% ../../nbs/37_filling.folders.ipynb #c0d412d4
 ROOM = 24_000_000 # pixels of the pictures that are under way
 
@@ -292,6 +293,7 @@ def _painters(): # how many pictures are under way
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return min(16, cores+1)
 
+# %% ../../nbs/37_filling.folders.ipynb #54dfc6af
 class _Team:
     "`work(job, opened)` for many jobs side by side, whose network passes are those of `passes`"
     def __init__(self, work, passes, size):
@@ -345,6 +347,7 @@ def _outcome(inp, job, s, watch=None, opened=None):
     except UsageError: raise
     except InpaintError as e: return Outcome(job.picture, job.mask, [], 'refused', e)
 
+# %% ../../nbs/37_filling.folders.ipynb #96ffe547
 def _outcomes(jobs, s):
     "Yield an `Outcome` for each job, in order; the network is loaded if one needs it"
     if all(_is_done(j, s) for j in jobs): yield from (_outcome(None, j, s) for j in jobs); return
@@ -390,6 +393,7 @@ def _check_call(picture, mask, out, s):
         what = 'is no folder' if stream else f'{out} is called like a picture'
         raise UsageError(f'A folder of pictures came, but the output {what}; give a folder such as filled.')
 
+# %% ../../nbs/37_filling.folders.ipynb #0a635e83
 def is_folder(source): return isinstance(source, (str,os.PathLike)) and Path(source).is_dir()
 
 def _jobs(picture, mask, out, s):

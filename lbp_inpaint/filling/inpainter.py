@@ -81,6 +81,7 @@ def _is_out_of_memory(e):
 
 def _joined(parts): return None if parts[0] is None else torch.cat([o.float().cpu() for o in parts])
 
+# %% ../../nbs/36_filling.inpainter.ipynb #b0a49d25
 @patch
 @torch.no_grad()
 def run(self:Inpainter,
@@ -124,6 +125,7 @@ def fill_hole(self:Inpainter,
     colours,codes = self.paint(rgb, hole, unknown, watch)
     return picture.paint(hole, colours, opaque=opaque),codes
 
+# %% ../../nbs/36_filling.inpainter.ipynb #1e6f8fcf
 @patch
 def fill_by(self:Inpainter,
     settings:MaskSettings, # How the mask is read
@@ -175,6 +177,7 @@ def explain_hole(self:Inpainter,
     rgb,unknown = picture.see(hole)
     return explain_pixel(self.net, rgb, hole, x, y, self.size, self.device, unknown)
 
+# %% ../../nbs/36_filling.inpainter.ipynb #22d0c530
 @patch
 @takes(MaskSettings)
 def explain(self:Inpainter,
@@ -190,6 +193,7 @@ def explain(self:Inpainter,
     hole = read_hole(mask, picture, settings)
     return self.explain_hole(picture, hole, x, y)
 
+# %% ../../nbs/36_filling.inpainter.ipynb #2b3c6212
 @patch
 def lbp_picture(self:Inpainter,
     picture:Picture,  # Filled picture

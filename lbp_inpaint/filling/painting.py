@@ -40,6 +40,7 @@ def _sample(maps, w, y, x):
     found = F.grid_sample(maps, grid[None,None], mode='bicubic', padding_mode='border', align_corners=False)
     return found[0,:,0].T.numpy()
 
+# %% ../../nbs/33_filling.painting.ipynb #dcfc614e
 class _Sum:
     "Answers of windows, added up for each pixel of the hole"
     def __init__(self, pixels, channels):
@@ -95,17 +96,16 @@ class _Sources:
             return x.unfold(1, _PATCH, _SPACING).unfold(2, _PATCH, _SPACING)[:,whole].transpose(0,1)
         self.corners,self.fine = _SPACING*whole.nonzero(),patches(fine)
         self.squares = self.fine.square().sum(1).flatten(1)
-        self.outlines = F.avg_pool2d(patches(soft), 4).flatten(1)
+        self.outlines = patch_outlines(patches(soft))
         self.strength = self.fine.abs().mean((1,2,3))
         self.used = torch.zeros(len(self.corners))
 
     def costs(self, soft, fine, given, strength):
         "How badly sources fit places `(n,C,s,s)`, of whose `fine` `(n,1,s,s)` is `given`: `(n,sources)`"
-        outlines,given,aim = F.avg_pool2d(soft, 4).flatten(1),given.flatten(1),(fine*given).flatten(1)
-        apart = torch.cdist(outlines, self.outlines).square()/outlines.shape[1]
-        fits = given@self.squares.T - 2*aim@self.fine.flatten(1).T + aim.square().sum(1, keepdim=True)
+        apart = outline_differences(patch_outlines(soft), self.outlines)
+        breaks = detail_differences(*(o.flatten(2) for o in (fine,given,self.fine)), self.squares)
         focus = (strength.mean((1,2,3))[:,None]-self.strength).square()
-        return apart + fits/aim.shape[1] + _FOCUS*focus
+        return apart + breaks + _FOCUS*focus
 
     def take(self, costs):
         "Number of the cheapest; it and its neighbours cost more from now on"
@@ -119,8 +119,7 @@ class _Laid:
     def __init__(self, *shape): self.total,self.weight = torch.zeros(shape),torch.zeros(1, *shape[1:])
     def lay(self, patch, y, x):
         "Lay a patch `(C,h,w)` with its corner at `y`, `x`"
-        down,across = (torch.hann_window(n+2, periodic=False)[1:-1] for n in patch.shape[1:])
-        fade,here = down[:,None]*across,(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
+        fade,here = patch_fade(*patch.shape[1:]),(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
         self.total[here] += fade*patch; self.weight[here] += fade**2
         return here,fade
     def result(self, here=...): return self.total[here]/self.weight[here].clamp(min=1e-6).sqrt()
@@ -135,6 +134,7 @@ def _next_places(todo, given):
     todo &= ~chosen
     return _STEP*chosen.nonzero()
 
+# %% ../../nbs/33_filling.painting.ipynb #24ec5991
 def _plan(soft, fine, known, given, wanted):
     "(corner of a place, corner of its source), cells, for what is `wanted` `(1,h,w)` of a picture `(C,h,w)`"
     sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
@@ -184,6 +184,7 @@ def _fade(own): # 1 in the cells `(1,h,w)` that are a window's own, down to 0 as
     near = F.max_pool2d(own, _STEP+1, 1, _STEP//2)
     return F.avg_pool2d(near, _STEP+1, 1, _STEP//2, count_include_pad=False)
 
+# %% ../../nbs/33_filling.painting.ipynb #bac12d43
 def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     "Give the hole pixels that are a window's `own` the detail of what is known there, in place"
     y0,x0 = max(0,w.top),max(0,w.left)
@@ -210,6 +211,7 @@ def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     values[i] = part*drawn[:,y,x].T.numpy() + (1-part)*values[i]
     done[i[own]] = True
 
+# %% ../../nbs/33_filling.painting.ipynb #42d9bbf2
 def _draw_detail(values, rgb, unknown, pixels, windows, owner, size):
     "Colours `(n,3)` in [-1,1] of the hole's pixels, with the detail that windows wider than `size` have lost"
     values,done = values.copy(),np.zeros(pixels.n, bool)
@@ -230,6 +232,7 @@ def _tiles(hole, side=512, margin=REACH+8):
             y1,x1 = min(h,y+side),min(w,x+side)
             yield (y, x, y1, x1),(max(0,y-margin), max(0,x-margin), min(h,y1+margin), min(w,x1+margin))
 
+# %% ../../nbs/33_filling.painting.ipynb #ee19cfbb
 def _known_pixels(rgb, fill, mask, beyond):
     "The picture `(1,3,h,w)` beside a fill, which it continues smoothly where it is `beyond` what is known"
     known = from_uint8(torch.from_numpy(rgb.copy()).permute(2,0,1)[None])

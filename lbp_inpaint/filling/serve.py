@@ -57,7 +57,8 @@ def hole_from_page(
     hole = np.frombuffer(painted, np.uint8).reshape(h,w)>0
     if not hole.any(): raise MaskError('Nothing is painted yet; paint over what should go, then fill it.')
     if hole.mean()>.98: raise MaskError(
-        f'{hole.mean():.0%} of the picture is painted over, so that hardly anything is left to fill it from; erase some.')
+        f'{hole.mean():.0%} of the picture is painted over, so that hardly anything is left to fill it from; '
+        'erase some.')
     if (w,h)==tuple(size): return hole
     return np.asarray(Image.fromarray(hole).resize(size, Image.Resampling.NEAREST))
 
@@ -99,7 +100,8 @@ class Canvas:
     @property
     def nbytes(self): # memory that it takes
         p = self.picture
-        arrays = [p.color, p.alpha, None if np.may_share_memory(p.rgb, p.color) else p.rgb, *sum(self.fills, ())]
+        arrays = [p.color, p.alpha, None if np.may_share_memory(p.rgb, p.color) else p.rgb,
+            *sum(self.fills, ())]
         return sum(o.nbytes for o in arrays if o is not None)
 
 # %% ../../nbs/38_filling.serve.ipynb #1a74f013
@@ -109,7 +111,8 @@ def go_to(self:Canvas,
 ):
     "Take fills back, or put them in again; raises `UsageError` where there are not so many."
     if not 0<=version<=len(self.fills): raise UsageError(
-        f'Version {version} of the picture was asked for, but it was filled {len(self.fills)} times; open it again.')
+        f'Version {version} of the picture was asked for, but it was filled {len(self.fills)} times; '
+        'open it again.')
     while self.version!=version:
         back = self.version>version
         n = self.version-back
@@ -321,7 +324,8 @@ def close(self:Studio,
 # %% ../../nbs/38_filling.serve.ipynb #2c696e07
 HERE = '127.0.0.1','localhost'
 
-def _too_large(max_bytes): return f'The file is larger than {max_bytes/1e6:.0f} MB; raise --max-megapixels if you trust it.'
+def _too_large(max_bytes):
+    return f'The file is larger than {max_bytes/1e6:.0f} MB; raise --max-megapixels if you trust it.'
 
 def _refusal(headers, max_bytes):
     "(status, sentence) where a request must not be answered"
@@ -333,14 +337,14 @@ def _refusal(headers, max_bytes):
     if not length.isdigit() or int(length)>max_bytes: return 413,_too_large(max_bytes)
 
 # %% ../../nbs/38_filling.serve.ipynb #c9942bbb
-POLICY = ("default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self' http://localhost:* http://127.0.0.1:* vscode-webview:")
+POLICY = ("default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self' http://localhost:* http://127.0.0.1:* vscode-webview:")
 SAFE_HEADERS = {'Content-Security-Policy':POLICY, 'Cross-Origin-Resource-Policy':'same-origin',
     'Referrer-Policy':'no-referrer', 'X-Content-Type-Options':'nosniff', 'Cache-Control':'no-store'}
 
 # %% ../../nbs/38_filling.serve.ipynb #53f853d7
 class Guard:
-    "Stands before an app: refuses foreign pages and large bodies, and sends headers that keep a browser here."
+    "Stands before an app: refuses foreign pages and large bodies, sends headers that keep a browser here."
     def __init__(self,
         app,           # The ASGI app
         max_bytes:int, # Largest body that is taken
@@ -367,23 +371,27 @@ class Guard:
 def _key(key): return fh.Kbd(key.upper() if len(key)==1 else key, aria_hidden='true')
 def _by_key(key): return dict(data_key=key, aria_keyshortcuts=key)
 
-def _button(text, key, id, **attrs): return fh.Button(text, _key(key), type='button', id=id, **_by_key(key), **attrs)
+def _button(text, key, id, **attrs):
+    return fh.Button(text, _key(key), type='button', id=id, **_by_key(key), **attrs)
 def _group(text, *buttons): return fh.Div(*buttons, role='group', aria_label=text, cls='group')
 def _slider(text, id): return fh.Input(type='range', id=id, min=0, max=100, value=50, aria_label=text)
 
 def _choice(name, text, *options):
     "One of several; options are (value, text, key)"
     def radio(i, v, t, k):
-        return fh.Label(fh.Input(type='radio', name=name, value=v, id=v, checked=not i, **_by_key(k)), t, _key(k))
+        return fh.Label(fh.Input(type='radio', name=name, value=v, id=v, checked=not i, **_by_key(k)),
+            t, _key(k))
     return fh.Fieldset(fh.Legend(text), *(radio(i, *o) for i,o in enumerate(options)), cls='choice')
 
 # %% ../../nbs/38_filling.serve.ipynb #0a7d8643
 def _tools():
     size = (_button('−', '[', 'smaller', aria_label='Smaller brush'), _slider('Size of the brush', 'size'),
         _button('+', ']', 'larger', aria_label='Larger brush'))
-    hole = _button('Clear', 'c', 'clear'), _button('Invert', 'i', 'invert'), _button('Mask file', 'm', 'load-mask')
+    hole = (_button('Clear', 'c', 'clear'), _button('Invert', 'i', 'invert'),
+        _button('Mask file', 'm', 'load-mask'))
     return fh.Div(
-        _choice('tool', 'Tool', ('brush','Brush','b'), ('eraser','Eraser','e'), ('rectangle','Rectangle','r')),
+        _choice('tool', 'Tool', ('brush','Brush','b'), ('eraser','Eraser','e'),
+            ('rectangle','Rectangle','r')),
         _group('Size', *size), _group('Steps', _button('Undo', 'z', 'undo'), _button('Redo', 'y', 'redo')),
         _group('Hole', *hole), cls='bar')
 
@@ -397,31 +405,39 @@ def _stage():
 
 # %% ../../nbs/38_filling.serve.ipynb #3b130100
 def _below(detail):
-    views = ('paint','Paint','1'),('compare','Compare','2'),('structure','Structure','3'),('attention','Attention','4')
-    zoom = _button('−', '-', 'farther', aria_label='Zoom out'), _button('+', '+', 'closer', aria_label='Zoom in')
+    views = (('paint','Paint','1'), ('compare','Compare','2'),
+        ('structure','Structure','3'), ('attention','Attention','4'))
+    zoom = (_button('−', '-', 'farther', aria_label='Zoom out'),
+        _button('+', '+', 'closer', aria_label='Zoom in'))
     check = fh.Input(type='checkbox', id='detail', checked=detail, **_by_key('d'))
-    fill = fh.Label(check, 'Detail', _key('d'), cls='check'), _button('Fill', 'f', 'fill', cls='main'), _button('Download', 's', 'save')
-    return fh.Div(_choice('view', 'Show', *views), _group('Zoom', fh.Span('Zoom'), *zoom), _group('Fill', *fill),
-        cls='bar')
+    fill = (fh.Label(check, 'Detail', _key('d'), cls='check'), _button('Fill', 'f', 'fill', cls='main'),
+        _button('Download', 's', 'save'))
+    return fh.Div(_choice('view', 'Show', *views), _group('Zoom', fh.Span('Zoom'), *zoom),
+        _group('Fill', *fill), cls='bar')
 
 FILES = 'image/*,.tif,.tiff'
 
 def _empty():
     choose = fh.Input(type='file', id='file', accept=FILES, aria_label='Choose a picture', **_by_key('o'))
     ways = fh.Span('paste one, or ', fh.U('choose a file'), _key('o'), cls='mouse')
-    return fh.Label(fh.Strong('Drop a picture here', cls='mouse'), ways, fh.Strong('Choose a picture', cls='touch'),
-        fh.Small('Then paint over what should go, and see what comes in its place.'), choose, id='empty', cls='drop')
+    return fh.Label(fh.Strong('Drop a picture here', cls='mouse'), ways,
+        fh.Strong('Choose a picture', cls='touch'),
+        fh.Small('Then paint over what should go, and see what comes in its place.'),
+        choose, id='empty', cls='drop')
 
 # %% ../../nbs/38_filling.serve.ipynb #95aa5cc7
-ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#c2185b"/>'
-    '<circle cx="16" cy="16" r="8" fill="none" stroke="#fff" stroke-width="4" stroke-dasharray="38 12"/></svg>')
+ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="8" fill="#c2185b"/><circle cx="16" cy="16" r="8" fill="none" '
+    'stroke="#fff" stroke-width="4" stroke-dasharray="38 12"/></svg>')
 
 def _head():
-    return fh.Head(fh.Meta(charset='utf-8'), fh.Meta(name='viewport', content='width=device-width, initial-scale=1'),
+    return fh.Head(fh.Meta(charset='utf-8'),
+        fh.Meta(name='viewport', content='width=device-width, initial-scale=1'),
         fh.Title('lbp-inpaint'), fh.Link(rel='icon', href='data:image/svg+xml,'+quote(ICON)),
         fh.Link(rel='stylesheet', href='page.css'), fh.Script(src='page.js', defer=True))
 
-KEYS = {'Arrows':'move the brush; with Shift in long steps', 'Space':'lower and lift the brush, or set a corner',
+KEYS = {'Arrows':'move the brush; with Shift in long steps',
+    'Space':'lower and lift the brush, or set a corner',
     'Esc':'give up what is being drawn', 'Ctrl+Z':'undo, with Shift redo'}
 
 def _keys():
@@ -435,12 +451,13 @@ def page_html(
 ): # FastHTML's `Html` element
     "The page."
     mask_file = fh.Input(type='file', id='mask-file', accept=FILES, hidden=True)
-    work = fh.Section(_tools(), _stage(), _slider('Border between before and after', 'border'), _below(detail),
-        fh.Div(id='sources'), mask_file, id='work', hidden=True)
+    work = fh.Section(_tools(), _stage(), _slider('Border between before and after', 'border'),
+        _below(detail), fh.Div(id='sources'), mask_file, id='work', hidden=True)
     header = fh.Header(fh.H1(fh.NotStr(ICON), 'lbp-inpaint'), _button('Open', 'o', 'open', hidden=True))
     said = fh.P(id='problem', role='alert'), fh.Ul(id='remarks'), fh.P(id='status', role='status')
     footer = fh.Footer(_keys(), fh.P('Nothing leaves this computer.'))
-    body = fh.Body(header, fh.Main(_empty(), work, *said), footer, data_max_bytes=max_bytes, data_view='paint')
+    body = fh.Body(header, fh.Main(_empty(), work, *said), footer,
+        data_max_bytes=max_bytes, data_view='paint')
     return fh.Html(_head(), body, lang='en')
 
 # %% ../../nbs/38_filling.serve.ipynb #1cd4bf8d
@@ -627,7 +644,8 @@ async function ask(what, query, body) {
   const url = `${what}?${new URLSearchParams({tab:S.tab, ...query})}`
   const options = body ? {method:'POST', body, headers:{'Content-Type':'application/octet-stream'}} : {}
   const answer = await fetch(url, options).catch(() => {
-    throw Error('The program behind this page has ended; start lbp-inpaint serve again, and open its page.') })
+    throw Error('The program behind this page has ended; '
+      + 'start lbp-inpaint serve again, and open its page.') })
   if (!answer.ok) throw Error(await answer.text())
   return answer
 }
@@ -647,7 +665,8 @@ const MB = bytes => `${Math.round(bytes/1e6)} MB`
 async function checked(file) {
   const limit = MB(data.maxBytes)
   if (file.size > data.maxBytes) throw Error(
-    `${file.name} has ${MB(file.size)}, and ${limit} is the limit; raise it with --max-megapixels if you trust the file.`)
+    `${file.name} has ${MB(file.size)}, and ${limit} is the limit; `
+    + 'raise it with --max-megapixels if you trust the file.')
   try { await file.slice(0, 1).arrayBuffer() } // a folder cannot be
   catch { throw Error(`${file.name} cannot be read; give one picture file.`) }
   return file
@@ -661,6 +680,10 @@ const open = file => file && work(`Opening ${file.name}…`, async () => {
   lay_out(); show(); remark(answer.remarks)
   say(`${S.name}, ${answer.size.join(' × ')} pixels. Paint over what should go.`)
 })
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #60702375
+JS += r'''
 function leave() { if (S.tab) navigator.sendBeacon(`close?tab=${S.tab}`) }
 function lay_out() {
   $('empty').hidden = true; $('work').hidden = $('open').hidden = false
@@ -738,6 +761,10 @@ function cursor() {
   c.className = `seen${S.drawing ? ' down' : ''}${box ? ' box' : ''}`
   Object.assign(c.style, {left:part(S.x, S.w), top:part(S.y, S.h), width:part(d, S.w), height:part(d, S.h)})
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #5ff5a032
+JS += r'''
 function begin(erase) {
   if (S.busy || data.view != 'paint') return
   const tool = chosen('tool'), kind = tool == 'rectangle' ? tool : 'stroke'
@@ -756,7 +783,14 @@ function end(keep) {
   if (o) keep ? add(o) : repaint()
   cursor()
 }
-function resize(size) { S.size = Math.min(Math.max(2, size), $('size').max); $('size').value = S.size; cursor() }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #c664ffe7
+JS += r'''
+function resize(size) {
+  S.size = Math.min(Math.max(2, size), $('size').max)
+  $('size').value = S.size; cursor()
+}
 $('size').oninput = e => resize(+e.target.value)
 $('smaller').onclick = () => resize(S.size/1.25); $('larger').onclick = () => resize(S.size*1.25)
 '''
@@ -769,6 +803,10 @@ function follow(e) {
   if (data.view == 'compare' && e.buttons) border(100*S.x/S.w)
   goOn()
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #b6868112
+JS += r'''
 sheet.onpointerdown = e => {
   if (!e.isPrimary) return end(false) // a second finger
   if (e.button && e.button != 5) return
@@ -805,11 +843,19 @@ sheet.onkeydown = e => {
 }
 sheet.onfocus = () => { if (sheet.matches(':focus-visible')) cursor() }
 sheet.onblur = () => { if (S.keyed) end(true); $('cursor').className = '' }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #2e56cb7a
+JS += r'''
 addEventListener('keydown', e => {
   const key = e.key.toLowerCase(), undo = key == 'z' && !e.shiftKey
   if (e.defaultPrevented || e.altKey) return
-  if (e.ctrlKey || e.metaKey) { if (key == 'z' || key == 'y') { e.preventDefault(); step(undo ? -1 : 1) } return }
-  const tools = [...document.querySelectorAll('[data-key]')].filter(o => o.dataset.key == key && !o.closest('[hidden]'))
+  if (e.ctrlKey || e.metaKey) {
+    if (key == 'z' || key == 'y') { e.preventDefault(); step(undo ? -1 : 1) }
+    return
+  }
+  const tools = [...document.querySelectorAll('[data-key]')].filter(
+    o => o.dataset.key == key && !o.closest('[hidden]'))
   if (tools.length) { e.preventDefault(); tools[0].click() }
 })
 '''
@@ -831,7 +877,8 @@ $('detail').onchange = () => {
   })
 }
 $('save').onclick = () => fills().length && work('Writing…', async () => {
-  const answer = await ask('save', {version:fills().length}), about = JSON.parse(answer.headers.get('x-about'))
+  const answer = await ask('save', {version:fills().length})
+  const about = JSON.parse(answer.headers.get('x-about'))
   const href = URL.createObjectURL(await answer.blob())
   make('a', {href, download:about.name}).click()
   setTimeout(() => URL.revokeObjectURL(href), 60000)
@@ -871,16 +918,23 @@ function see(view) {
 }
 for (const view in SAID) $(view).onchange = () => { see(view); if (!S.busy) say(SAID[view]) }
 for (const tool of ['brush', 'eraser', 'rectangle']) $(tool).onchange = () => { see('paint'); cursor() }
-function border(percent) { $('border').value = percent; $('work').style.setProperty('--border', `${$('border').value}%`) }
+function border(percent) {
+  $('border').value = percent
+  $('work').style.setProperty('--border', `${$('border').value}%`)
+}
 $('border').oninput = e => border(e.target.value)
-function zoom(z) { S.zoom = Math.min(8, Math.max(1, z)); $('work').style.setProperty('--zoom', S.zoom); cursor() }
+function zoom(z) {
+  S.zoom = Math.min(8, Math.max(1, z))
+  $('work').style.setProperty('--zoom', S.zoom); cursor()
+}
 $('closer').onclick = () => zoom(S.zoom*1.5); $('farther').onclick = () => zoom(S.zoom/1.5)
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #ee390660
 JS += r'''
 async function probe() {
-  const x = Math.floor(S.x), y = Math.floor(S.y), version = fills().length, [x0,y0,x1,y1] = S.patch ?? [0,0,0,0]
+  const x = Math.floor(S.x), y = Math.floor(S.y), version = fills().length
+  const [x0,y0,x1,y1] = S.patch ?? [0,0,0,0]
   if (!fills().some(o => o.hole[y*S.w+x]) || x>=x0 && x<x1 && y>=y0 && y<y1) return
   if (S.probing) { S.again = true; return }
   S.probing = true
@@ -917,9 +971,14 @@ function crop({box:[x,y,u,v], kind, text}) {
   view.imageSmoothingEnabled = false; view.drawImage($('after'), x, y, u-x, v-y, 0, 0, 72, 72)
   return make('figure', {}, canvas, make('figcaption', {textContent:text}))
 }
+'''
+
+# %% ../../nbs/38_filling.serve.ipynb #70173192
+JS += r'''
 function frames(seen) {
   const name = o => `${Math.round(100*o.weight)} % ${o.known ? 'known' : 'filled'}`
-  const sources = seen?.sources.map(o => ({box:o.box, kind:o.known ? 'known' : 'missing', text:name(o)})) ?? []
+  const source = o => ({box:o.box, kind:o.known ? 'known' : 'missing', text:name(o)})
+  const sources = seen?.sources.map(source) ?? []
   const all = seen ? [{box:seen.patch, kind:'patch', text:'this patch'}, ...sources] : []
   S.patch = seen?.patch
   $('boxes').replaceChildren(...[...all].reverse().flatMap(o => frame(o, mid(seen.patch))))
@@ -932,7 +991,8 @@ refresh()
 def _sentence(req, e): return PlainTextResponse(str(e), 422)
 def _refused(req, e): return PlainTextResponse(e.detail, e.status_code)
 def _unforeseen(req, e):
-    return PlainTextResponse(f'Something unforeseen went wrong ({type(e).__name__}); the terminal says more.', 500)
+    return PlainTextResponse(
+        f'Something unforeseen went wrong ({type(e).__name__}); the terminal says more.', 500)
 
 def make_app(
     studio:Studio, # What answers
@@ -957,7 +1017,8 @@ def _asked(req, kinds):
     "The values of a request's query, of these kinds"
     try: return [kind(req.query_params[name]) for name,kind in kinds.items()]
     except (KeyError, ValueError): raise UsageError(
-        f'{req.url.path} needs {", ".join(kinds)}, but {req.url.query or "nothing"} came; load the page again.') from None
+        f'{req.url.path} needs {", ".join(kinds)}, but {req.url.query or "nothing"} came; '
+        'load the page again.') from None
 
 def _flag(text): return text=='true'
 
@@ -992,8 +1053,10 @@ def _listen(port):
     "A socket of this computer alone"
     try: return socket.create_server(('127.0.0.1', port))
     except OSError as e: raise InpaintError(
-        f'Port {port} cannot be used ({e.strerror or e}); give another with --port, or 0 for any that is free.') from None
+        f'Port {port} cannot be used ({e.strerror or e}); give another with --port, '
+        'or 0 for any that is free.') from None
 
+# %% ../../nbs/38_filling.serve.ipynb #0d1b95c2
 class Page:
     "A page that is served until `stop`; in a notebook it shows itself."
     def __init__(self,
@@ -1012,7 +1075,8 @@ class Page:
     def __exit__(self, *_): self.stop()
     def __repr__(self): return f'Page at {self.url}' if self.thread.is_alive() else 'Page, stopped'
     def _repr_html_(self):
-        return f'<iframe src="{self.url}" title="lbp-inpaint" style="width:100%; height:54rem; border:0"></iframe>'
+        return (f'<iframe src="{self.url}" title="lbp-inpaint" '
+            'style="width:100%; height:54rem; border:0"></iframe>')
 
 # %% ../../nbs/38_filling.serve.ipynb #23a732e0
 @patch
@@ -1038,7 +1102,7 @@ def wait(self:Page):
 def serve(
     inp='small', # An `Inpainter`, the name of shipped weights, or a folder written by `train`
     **settings   # Fields of `ServeSettings`; device and precision are for weights that are loaded
-) -> Page: # Has `url`, `stop` and `wait`; raises `UsageError`, `WeightsError`, `InpaintError` where a port is taken
+) -> Page: # Has `url`, `stop`, `wait`; raises `UsageError`, `WeightsError`, `InpaintError` for a port in use
     "Serve a page to draw on, for this computer alone."
     s = ServeSettings.of(**settings)
     if not isinstance(inp, Inpainter): inp = Inpainter.from_pretrained(inp, s.device, s.precision)

@@ -67,9 +67,10 @@ def _row(lo, hi, side, dim):
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
     return [(inside(round(m-side/2)),a,b) for m,a,b in zip(middles, ends, ends[1:])]
 
-# %% ../../nbs/32_filling.windows.ipynb #1caab85d
+# %% ../../nbs/32_filling.windows.ipynb #1d875cb2
 Window = namedtuple('Window', 'top left side group tile', defaults=(False,)) # `tile`: does it share a sheet?
 
+# %% ../../nbs/32_filling.windows.ipynb #1caab85d
 def hole_windows(
     hole:np.ndarray, # bool `(H,W)`, True = hole
     size:int=256,    # The networks' size, pixels
@@ -92,6 +93,7 @@ def hole_windows(
             group[1:][inside&(np.array(sides)*1.5>=side)&(group[1:]==0)] = g
     return windows,group[labels]
 
+# %% ../../nbs/32_filling.windows.ipynb #05227ee9
 def _any(labels, label, y0, y1, x0, x1):
     "Is there a part of a hole in a rectangle?"
     return (labels[int(y0)//CELL:-(-int(y1)//CELL)+1, int(x0)//CELL:-(-int(x1)//CELL)+1]==label).any()
@@ -144,11 +146,11 @@ def _fitted(hole, cells):
     rows,cols = (np.flatnonzero(hole[y,x].any(a)) for a in (1,0))
     return y.start+rows[0], y.start+rows[-1]+1, x.start+cols[0], x.start+cols[-1]+1
 
-def _tile(hole, cells, group):
+def _tile(hole, cells, group, size):
     "The tile of a small hole, None for another"
     if max(o.stop-o.start for o in cells)*CELL>TILES[-1]: return
     y0,y1,x0,x1 = _fitted(hole, cells)
-    side = next((o for o in TILES if o>=4*max(y1-y0,x1-x0)), None)
+    side = next((o for o in TILES if o>=4*max(y1-y0,x1-x0) and size%o==0), None)
     return side and Window((y0+y1-side)//2, (x0+x1-side)//2, side, group, True)
 
 # %% ../../nbs/32_filling.windows.ipynb #911c1fc4
@@ -177,7 +179,7 @@ def with_tiles(
     "The same windows, but many small holes on tiles."
     labels,_ = ndimage.label(groups>0, np.ones((3,3)))
     first = groups.max()+1
-    tiles = [_tile(hole, o, first+i) for i,o in enumerate(ndimage.find_objects(labels))]
+    tiles = [_tile(hole, o, first+i, size) for i,o in enumerate(ndimage.find_objects(labels))]
     small = np.array([False, *(o is not None for o in tiles)])[labels]
     alone = set(groups[small])-set(groups[~small])
     moved = small & np.isin(groups, list(alone))
