@@ -21,6 +21,8 @@ from fastai.torch_core import set_seed
 from fastcore.basics import patch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+# %% ../../nbs/65_evidence.compare.ipynb #03de1529
 import lbp_inpaint
 from ..errors import *
 from ..settings import *
@@ -116,7 +118,7 @@ def costs_of(
 # %% ../../nbs/65_evidence.compare.ipynb #7a12e956
 COMPARE_BUDGETS = dict(
     tiny =dict(fraction=1/16, bs=1, seen=6,    search=4,   points=3,  pictures=2,    watched=1,
-    floor=('mean','smooth')),
+               floor=('mean','smooth')),
     short=dict(fraction=1/8,  bs=4, seen=240,  search=48,  points=3,  pictures=16,   watched=8, floor=None),
     small=dict(fraction=1/4,  bs=8, seen=2400, search=480, points=6,  pictures=30,   watched=8, floor=None),
     full =dict(fraction=1,    bs=1, seen=None, search=4000, points=60, pictures=None, watched=8, floor=None))
@@ -208,6 +210,7 @@ def make_comparison(
     train = [o for o in train if o not in watched]
     return Comparison(out, settings, budget, device, data_digest(dls), train, watched, test, dls.train_ds.bad)
 
+# %% ../../nbs/65_evidence.compare.ipynb #ccd21315
 @patch(as_prop=True)
 def noted(self:Comparison):
     "Plain data: all that numbers depend on, beside the training"
@@ -420,8 +423,8 @@ def sheet(self:Comparison,
     holed = list(self.holed.values())
     items = [o[k*len(o)//len(holed)] for k,o in enumerate(holed)]
     def column(system):
-        net = load_net(self.out/'runs'/Training(system, plain, seen[system], costs[system]['lr'],
-            0).name).to(self.device)
+        net = load_net(self.out/'runs'
+            /Training(system, plain, seen[system], costs[system]['lr'], 0).name).to(self.device)
         fill = item_filler(net, self.device)
         return lambda *batch: {system:torch.cat([fill(*o) for o in zip(*batch)])}
     return contact_sheet(items, [column(o) for o in self.systems], shrink=2)
