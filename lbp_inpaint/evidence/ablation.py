@@ -472,15 +472,14 @@ def study_text(
     numbers = dict.fromkeys(('mean','spread','difference','low','high'), float)
     table,costs = pd.DataFrame(table).astype(numbers),costs or {}
     names = [('PSNR dB',2),('SSIM',3),('l1 %',2),('gradient',2)]
-    lines = [['hole','arm',*(o for o,_ in names),'PSNR, difference','from','to','ms','MB']]
-    lines.append(['---']*len(lines[0]))
+    head,lines = ['hole','arm',*(o for o,_ in names),'PSNR, difference','from','to','ms','MB'],[]
     for (hole,arm),g in table[table.over=='hole'].groupby(['hole','arm'], sort=False):
         g,c = g.set_index('metric'),costs.get(arm, {})
         lead = [f'{g.loc["PSNR dB",k]:+.2f}' if arm!=table.arm.iloc[0] else ''
             for k in ('difference','low','high')]
         lines.append([hole, arm, *(f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names),
             *lead, *(f'{c[k]:.0f}' if k in c else '' for k in ('ms','MB'))])
-    return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
+    return markdown_table(head, lines)
 
 # %% ../../nbs/64_evidence.ablation.ipynb #85af9d2f
 def study_curves(

@@ -9,7 +9,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.compare.html.md"""
 # %% auto #0
 __all__ = ['OFFICIAL_WIDTHS', 'PHASE_SHARES', 'COMPARE_BUDGETS', 'FACTORS', 'TITLES', 'width_of', 'PlainObjectives', 'gflop_of',
            'play_once', 'costs_of', 'CompareBudget', 'count_compare_budget', 'Training', 'Comparison',
-           'make_comparison', 'item_filler', 'comparison_text', 'markdown_rows', 'compare']
+           'make_comparison', 'item_filler', 'comparison_text', 'compare']
 
 # %% ../../nbs/65_evidence.compare.ipynb #948a3f58
 import json, statistics, time
@@ -397,20 +397,12 @@ def comparison_text(
         lead = ['' if first else f'{psnr[k]:+.2f}' for k in ('difference','low','high')]
         means = (f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names)
         lines.append([hole, system, *means, *lead])
-    text = markdown_rows(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
+    text = markdown_table(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
     if not costs: return text
     heads = 'width','parameters','GFLOP','step GFLOP','lr','pictures','seconds'
     def told(v): return f'{v:,}' if isinstance(v, int) else f'{v:.3g}'
-    return text+'\n\n'+markdown_rows(['system',*heads],
+    return text+'\n\n'+markdown_table(['system',*heads],
         [[k, *(told(c[o]) for o in heads)] for k,c in costs.items()])
-
-# %% ../../nbs/65_evidence.compare.ipynb #ff10227a
-def markdown_rows(
-    head:list,  # Words
-    lines:list, # Of lists of words
-) -> str:
-    "A table."
-    return '\n'.join('| '+' | '.join(o)+' |' for o in ([*map(str, head)], ['---']*len(head), *lines))
 
 # %% ../../nbs/65_evidence.compare.ipynb #d201a144
 @patch
