@@ -25,6 +25,8 @@ from .nets.losses import (
 from .nets.weights import save_net, load_net
 from .nets.convert import convert_release
 from .filling.inpainter import Inpainter
+
+# %% ../nbs/91_all.ipynb #51df4630
 from .training.data import InpaintDataLoaders
 from .training.sets import SETS
 from .training.turns import Turn, AdversarialLearner

@@ -197,8 +197,8 @@ def _serve(
 class _Devices(tuple):
     "Names of devices; those with a number, such as cuda:1, are not listed"
     def __contains__(self, name):
-        return super().__contains__(name.partition(':')[0]) and re.fullmatch(r'\w+|(cuda|mps):\d+',
-            name) is not None
+        return (super().__contains__(name.partition(':')[0])
+            and re.fullmatch(r'\w+|(cuda|mps):\d+', name) is not None)
 
 _CHOICES = dict(device=_Devices(('auto','cpu','cuda','mps')), precision=PRECISION_NAMES)
 # by type, or by name
@@ -251,8 +251,8 @@ def _run(command, kwargs):
     except InpaintError as e: return e.exit_code,str(e)
     # whoever read our output has gone; what Python would flush at its end goes nowhere
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError,
-            AttributeError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141,None
     except KeyboardInterrupt: return 130,'stopped.'
     except _Terminated: return 143,'terminated.'
@@ -288,6 +288,7 @@ def main(
     if problem: _say(problem)
     return code
 
+# %% ../nbs/90_cli.ipynb #af561509
 def _mute(stack, command):
     "Silence everything but results that were asked for"
     null = stack.enter_context(open(os.devnull, 'w'))

@@ -9,6 +9,7 @@ ways, the whole fill beside them, detail, the attention, the start, specks, a fo
 and the loader, beside what the device allows. Free the machine first, or set OMP_NUM_THREADS=1.
 
 `python tests/benchmarks.py recorded FOLDER --vgg FILE`: batches played and recorded. `compiled`: what torch.compile would gain.
+`adam`: a step of the optimiser, fused and weight by weight.
 
 `python tests/benchmarks.py systems [--device cuda] [--fraction 0.25] [--bs 1] [--steps 2]`: training steps a second of
 the paper's system and of the four that it is compared with, side by side, with GFLOP and processor time."""
@@ -618,6 +619,18 @@ def compiled(device, nf=16, bs=4, backend='inductor', steps=4):
         print(f'phase {phase}, nf {nf}, batches of {bs}, {backend}: {1000*min(*before[1:], *again):.0f} ms, compiled {1000*after:.0f} ms after {first:.0f} s; '
             f'graph breaks: {dict(dynamo.counters["graph_break"]) or "none"}', flush=True)
 
+# an optimiser's step
+
+def adam(nf=64):
+    "A step of Adam on the networks of the second phase, fused and weight by weight, in processor time"
+    from lbp_inpaint.nets.discriminator import PatchDiscriminator
+    from lbp_inpaint.nets.generator import InpaintNet
+    weights = [p for o in (InpaintNet(nf),PatchDiscriminator(3, nf)) for p in o.parameters()]
+    for p in weights: p.grad = torch.rand_like(p)
+    adams = {'fused':dict(fused=True), 'weight by weight':dict(foreach=False)}
+    took = cpu_ms({k:torch.optim.Adam(weights, lr=2e-4, betas=(.5,.999), **v).step for k,v in adams.items()})
+    print(f'{sum(p.numel() for p in weights):,} weights, {torch.get_num_threads()} threads: '+', '.join(f'{k} {v:.0f} ms' for k,v in took.items()))
+
 if __name__=='__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = parser.add_subparsers(dest='command')
@@ -635,10 +648,12 @@ if __name__=='__main__':
     p.add_argument('--out'); p.add_argument('--compile', action='store_true', help='torch.compile, too; it needs a C++ compiler and minutes')
     p = sub.add_parser('specks')
     p.add_argument('folder'); p.add_argument('--n', type=int, default=20)
+    p = sub.add_parser('adam')
+    p.add_argument('--nf', type=int, default=64)
     p = sub.add_parser('compiled')
     p.add_argument('--device', default=find_device()); p.add_argument('--backend', default='inductor')
     for k,v in dict(nf=16, bs=4, steps=4).items(): p.add_argument(f'--{k}', type=int, default=v)
     args = vars(parser.parse_args())
-    command = dict(train=train, recorded=recorded, compiled=compiled, systems=systems, fill=fills, specks=specks).get(args.pop('command'))
+    command = dict(train=train, recorded=recorded, compiled=compiled, adam=adam, systems=systems, fill=fills, specks=specks).get(args.pop('command'))
     if command: command(**args)
     else: lbp(); attention()

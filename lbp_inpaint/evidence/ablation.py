@@ -20,6 +20,8 @@ from fastai.torch_core import set_seed
 from fastcore.basics import patch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+# %% ../../nbs/64_evidence.ablation.ipynb #0af5afcb
 import lbp_inpaint
 from ..errors import *
 from ..settings import *
@@ -165,11 +167,14 @@ class Study:
     @property
     def runs(self): # in such an order that a study which is stopped early has whole seeds to show
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
-    @property
-    def ground(self): return GROUNDS['plain' if self.settings.plain else 'paper']
-    @property
-    def holed(self): # kind of hole -> pictures to score
-        return {h:HoledPictures(self.test, h) for h in self.settings.holes}
+
+# %% ../../nbs/64_evidence.ablation.ipynb #867dd4e7
+@patch(as_prop=True)
+def ground(self:Study): return GROUNDS['plain' if self.settings.plain else 'paper']
+
+@patch(as_prop=True)
+def holed(self:Study): # kind of hole -> pictures to score
+    return {h:HoledPictures(self.test, h) for h in self.settings.holes}
 
 # %% ../../nbs/64_evidence.ablation.ipynb #f0cf16f7
 def make_study(
@@ -181,8 +186,8 @@ def make_study(
     "Settle all that the runs of a study share; writes nothing."
     arms,out,device = study_arms(name, settings.arms),Path(out),find_device(settings.device)
     if Path(data).resolve() in (out.resolve(), *out.resolve().parents): raise UsageError(
-        f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; choose '
-        'another place.')
+        f'{out} lies in the folder of pictures {data}, where its own pictures would be trained on; '
+        'choose another place.')
     start = load_net(find_weights(settings.pretrained)) if settings.pretrained else None
     if start: settings = replace(settings, nf=start.config['nf'])
     dls = InpaintDataLoaders.from_folder(data, device=device)
@@ -214,9 +219,9 @@ def noted(self:Study):
     "Plain data: all that numbers depend on, beside the arm and the seed"
     s = self.settings
     files = {k:v and Path(v).name for k,v in dict(pretrained=s.pretrained, vgg=s.vgg).items()}
-    return dict(
-        study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes), plain=s.plain,
-        precision=s.precision, **files, lbp_inpaint=lbp_inpaint.__version__, **asdict(self.budget))
+    return dict(study=self.name, data=self.data, trained_on=len(self.train), holes=list(s.holes),
+        plain=s.plain, precision=s.precision, **files, lbp_inpaint=lbp_inpaint.__version__,
+        **asdict(self.budget))
 
 @patch
 def run_folder(self:Study, arm, seed):
@@ -232,7 +237,6 @@ def finished(self:Study):
 def claim_folder(self:Study):
     "Make the folder of a study, or see that it is of this one; raises `InpaintError` where it is not"
     keep_conditions(self.out/'study.json', self.noted, 'study')
-
 
 # %% ../../nbs/64_evidence.ablation.ipynb #ab2ec433
 class SomePicturesDL(InpaintDL):
@@ -468,15 +472,14 @@ def study_text(
     numbers = dict.fromkeys(('mean','spread','difference','low','high'), float)
     table,costs = pd.DataFrame(table).astype(numbers),costs or {}
     names = [('PSNR dB',2),('SSIM',3),('l1 %',2),('gradient',2)]
-    lines = [['hole','arm',*(o for o,_ in names),'PSNR, difference','from','to','ms','MB']]
-    lines.append(['---']*len(lines[0]))
+    head,lines = ['hole','arm',*(o for o,_ in names),'PSNR, difference','from','to','ms','MB'],[]
     for (hole,arm),g in table[table.over=='hole'].groupby(['hole','arm'], sort=False):
         g,c = g.set_index('metric'),costs.get(arm, {})
         lead = [f'{g.loc["PSNR dB",k]:+.2f}' if arm!=table.arm.iloc[0] else ''
             for k in ('difference','low','high')]
         lines.append([hole, arm, *(f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names),
             *lead, *(f'{c[k]:.0f}' if k in c else '' for k in ('ms','MB'))])
-    return '\n'.join('| '+' | '.join(o)+' |' for o in lines)
+    return markdown_table(head, lines)
 
 # %% ../../nbs/64_evidence.ablation.ipynb #85af9d2f
 def study_curves(
@@ -523,6 +526,7 @@ def _jpeg(draw):
     draw(buffer)
     return buffer.getvalue()
 
+# %% ../../nbs/64_evidence.ablation.ipynb #a6aa2189
 @patch
 def report(self:Study) -> tuple: # (long table, text for people)
     "Write table, results, curves and sheet."

@@ -9,7 +9,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/evidence.compare.html.md"""
 # %% auto #0
 __all__ = ['OFFICIAL_WIDTHS', 'PHASE_SHARES', 'COMPARE_BUDGETS', 'FACTORS', 'TITLES', 'width_of', 'PlainObjectives', 'gflop_of',
            'play_once', 'costs_of', 'CompareBudget', 'count_compare_budget', 'Training', 'Comparison',
-           'make_comparison', 'item_filler', 'comparison_text', 'markdown_rows', 'compare']
+           'make_comparison', 'item_filler', 'comparison_text', 'compare']
 
 # %% ../../nbs/65_evidence.compare.ipynb #948a3f58
 import json, statistics, time
@@ -21,6 +21,8 @@ from fastai.torch_core import set_seed
 from fastcore.basics import patch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+# %% ../../nbs/65_evidence.compare.ipynb #03de1529
 import lbp_inpaint
 from ..errors import *
 from ..settings import *
@@ -116,7 +118,7 @@ def costs_of(
 # %% ../../nbs/65_evidence.compare.ipynb #7a12e956
 COMPARE_BUDGETS = dict(
     tiny =dict(fraction=1/16, bs=1, seen=6,    search=4,   points=3,  pictures=2,    watched=1,
-    floor=('mean','smooth')),
+               floor=('mean','smooth')),
     short=dict(fraction=1/8,  bs=4, seen=240,  search=48,  points=3,  pictures=16,   watched=8, floor=None),
     small=dict(fraction=1/4,  bs=8, seen=2400, search=480, points=6,  pictures=30,   watched=8, floor=None),
     full =dict(fraction=1,    bs=1, seen=None, search=4000, points=60, pictures=None, watched=8, floor=None))
@@ -208,6 +210,7 @@ def make_comparison(
     train = [o for o in train if o not in watched]
     return Comparison(out, settings, budget, device, data_digest(dls), train, watched, test, dls.train_ds.bad)
 
+# %% ../../nbs/65_evidence.compare.ipynb #ccd21315
 @patch(as_prop=True)
 def noted(self:Comparison):
     "Plain data: all that numbers depend on, beside the training"
@@ -394,20 +397,12 @@ def comparison_text(
         lead = ['' if first else f'{psnr[k]:+.2f}' for k in ('difference','low','high')]
         means = (f'{g.loc[k,"mean"]:.{n}f} ± {g.loc[k,"spread"]:.{n}f}' for k,n in names)
         lines.append([hole, system, *means, *lead])
-    text = markdown_rows(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
+    text = markdown_table(['hole','system',*(o for o,_ in names),'PSNR, difference','from','to'], lines)
     if not costs: return text
     heads = 'width','parameters','GFLOP','step GFLOP','lr','pictures','seconds'
     def told(v): return f'{v:,}' if isinstance(v, int) else f'{v:.3g}'
-    return text+'\n\n'+markdown_rows(['system',*heads],
+    return text+'\n\n'+markdown_table(['system',*heads],
         [[k, *(told(c[o]) for o in heads)] for k,c in costs.items()])
-
-# %% ../../nbs/65_evidence.compare.ipynb #ff10227a
-def markdown_rows(
-    head:list,  # Words
-    lines:list, # Of lists of words
-) -> str:
-    "A table."
-    return '\n'.join('| '+' | '.join(o)+' |' for o in ([*map(str, head)], ['---']*len(head), *lines))
 
 # %% ../../nbs/65_evidence.compare.ipynb #d201a144
 @patch
@@ -420,8 +415,8 @@ def sheet(self:Comparison,
     holed = list(self.holed.values())
     items = [o[k*len(o)//len(holed)] for k,o in enumerate(holed)]
     def column(system):
-        net = load_net(self.out/'runs'/Training(system, plain, seen[system], costs[system]['lr'],
-            0).name).to(self.device)
+        net = load_net(self.out/'runs'
+            /Training(system, plain, seen[system], costs[system]['lr'], 0).name).to(self.device)
         fill = item_filler(net, self.device)
         return lambda *batch: {system:torch.cat([fill(*o) for o in zip(*batch)])}
     return contact_sheet(items, [column(o) for o in self.systems], shrink=2)

@@ -11,7 +11,7 @@ __all__ = ['Method', 'find_method', 'classical', 'find_methods', 'FilledPictures
            'evaluate_files', 'evaluate']
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #50f815dc
-import importlib.util, json, platform, sys, time, warnings
+import importlib.util, json, platform, time, warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -178,7 +178,7 @@ def _all_scores(file, conditions, methods, buckets, numbers, **kwargs):
     try:
         with open(file, 'a', encoding='utf8') as f:
             n = sum(len(o[2]) for o in jobs)
-            for row in tqdm(new, total=n, disable=None, file=sys.stderr, leave=False): # only on a terminal
+            for row in tqdm(new, total=n, disable=None, leave=False): # only on a terminal
                 f.write(json.dumps(row)+'\n')
                 f.flush()
                 rows.append(row)

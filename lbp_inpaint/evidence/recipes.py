@@ -52,12 +52,11 @@ def _by_error(epochs, bs, lr, lambda_lbp=1.):
 def _by_psnr(epochs, bs, lr): return dict(psnr_loss=True, **_by_error(epochs, bs, lr, lambda_lbp=10.))
 def _by_eye(epochs, bs, lr):
     return dict(n_joint=epochs, bs=bs, lr=lr, decay=.7, lambda_lbp=1., lambda_p=.05, lambda_s=1000.,
-        lambda_a=.05,
-        saturating=False, vgg_size=96, vgg_unit=16, **_always)
+        lambda_a=.05, saturating=False, vgg_size=96, vgg_unit=16, **_always)
 def _by_judges(epochs, bs, lr):
     return dict(n_joint=epochs, bs=bs, lr=lr, decay=.5, hinge=True, spectral_judges=True, judge_nf=48,
-        lambda_lbp=.5, lambda_p=.3,
-        lambda_s=1000., lambda_a=.5, lambda_a1=5., lambda_f=5., vgg_size=128, vgg_unit=16, **_always)
+        lambda_lbp=.5, lambda_p=.3, lambda_s=1000., lambda_a=.5, lambda_a1=5., lambda_f=5.,
+        vgg_size=128, vgg_unit=16, **_always)
 
 # %% ../../nbs/63_evidence.recipes.ipynb #eb299d63
 RECIPES = dict(

@@ -124,8 +124,8 @@ def lpips_distance(
     try:
         state = torch.load(file, map_location='cpu', weights_only=True)
         net.net.load_state_dict({k:state[f'features.{k.partition(".")[2]}'] for k in net.net.state_dict()})
-    except Exception as e: raise WeightsError(f"{file} is not a file of AlexNet weights "
-        f"({type(e).__name__}); "
+    except Exception as e: raise WeightsError(
+        f"{file} is not a file of AlexNet weights ({type(e).__name__}); "
         "expected torchvision's alexnet .pth file, or leave --lpips out.") from None
     net = net.to(device).eval()
     return lambda fill, truth: net(fill.to(device), truth.to(device)).flatten()
@@ -142,8 +142,8 @@ def measure(
     "All numbers of fills."
     fill,res = composite(from_uint8(to_uint8(fill.cpu())), truth, mask),{}
     for where,m in (('picture',None),('hole',mask)):
-        for name,f in (('PSNR dB',_finite_psnr),('SSIM',ssim),('l1 %',l1)): res[f'{name} {where}'] = f(fill,
-            truth, m)
+        for name,f in (('PSNR dB',_finite_psnr),('SSIM',ssim),('l1 %',l1)):
+            res[f'{name} {where}'] = f(fill, truth, m)
     res['gradient hole'],res['truth gradient hole'] = (gradient_energy(o, mask) for o in (fill,truth))
     with torch.no_grad():
         return {**res, **{f'{name} picture':f(fill, truth).cpu() for name,f in distances.items()}}

@@ -121,9 +121,8 @@ def _evaluated_text(results):
         f'by `lbp-inpaint evaluate` with seed {results["settings"]["seed"]}. '
         'The centre hole is a square of 120 pixels, the others are strokes that cover '
         'so many percent; columns called hole look there only, and hole gradient is the ratio to the '
-        'gradient energy of the '
-        f'truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\nMade with {versions}; '
-        f'{made["gpu"] or made["cpu"]}.')
+        f'gradient energy of the truth.{left}\n\n{table_text(pd.DataFrame(results["table"]))}\n\n'
+        f'Made with {versions}; {made["gpu"] or made["cpu"]}.')
 
 def _validated_text(facts):
     return ('Measured by the training itself after its last epoch, '
@@ -133,9 +132,8 @@ def _validated_text(facts):
             [(k.replace('_', ' '), f'{v:.4g}') for k,v in facts['validation'].items()]))
 
 # %% ../../nbs/56_training.card.ipynb #7bac4c7b
-LICENCES = ('apache-2.0','mit',
-    'bsd-2-clause','bsd-3-clause','gpl-3.0','cc0-1.0','cc-by-2.0','cc-by-3.0','cc-by-4.0',
-    'cc-by-sa-4.0','cc-by-nc-4.0','cc-by-nc-sa-4.0','cc-by-nd-4.0') # some that the Hub knows
+LICENCES = ('apache-2.0','mit','bsd-2-clause','bsd-3-clause','gpl-3.0','cc0-1.0','cc-by-2.0','cc-by-3.0',
+    'cc-by-4.0','cc-by-sa-4.0','cc-by-nc-4.0','cc-by-nc-sa-4.0','cc-by-nd-4.0') # some that the Hub knows
 
 def licence_id(
     # As a card tells it: the name of a licence, perhaps more behind a comma or semicolon; or None
@@ -146,6 +144,7 @@ def licence_id(
     name = licence.replace(';', ',').partition(',')[0].strip().lower().replace(' ', '-')
     return name if name in LICENCES else 'other'
 
+# %% ../../nbs/56_training.card.ipynb #09db38d9
 def model_index(
     name:str,     # What the weights are called, a method of the evaluation
     results:dict, # `results.json` of an evaluation

@@ -42,12 +42,12 @@ def load_pictures(
     device = find_device(s.device)
     find_precision(s.precision, device)
     rest = dict(mask_fn=FolderMasks(s.masks) if s.masks else random_mask, num_workers=s.workers,
-        device=device,
-        bad_pictures=run/'bad_files.tsv', passes=s.passes)
+        device=device, bad_pictures=run/'bad_files.tsv', passes=s.passes)
     if s.sets:
         return InpaintDataLoaders.from_files(*files_of(s.sets, folder), folder, s.bs, s.size, s.seed, **rest)
     return InpaintDataLoaders.from_folder(folder, s.bs, s.size, s.valid_pct, s.seed, **rest)
 
+# %% ../../nbs/57_training.command.ipynb #d1bf9e37
 def open_run(
     run:Path, # Made if need be
 ):
@@ -110,9 +110,8 @@ def masks_digest(
         if isinstance(mask_fn, FolderMasks) else None)
 
 # %% ../../nbs/57_training.command.ipynb #55a1b207
-_of_run = (
-    'n_lbp','n_joint','bs','size','valid_pct','seed','workers','keep','passes','duration','decay','precision',
-    'clip','ema','half','every','minutes')
+_of_run = ('n_lbp','n_joint','bs','size','valid_pct','seed','workers','keep','passes','duration','decay',
+    'precision','clip','ema','half','every','minutes')
 
 def run_config(
     learn:InpaintLearner,   # The learner of the run
@@ -123,12 +122,10 @@ def run_config(
     s,dls,game = settings,learn.dls,learn.objectives
     def name(file): return Path(file).name if file else None
     return dict(folder=Path(folder).resolve().name, sets=s.sets, data=data_digest(dls),
-        mask_files=masks_digest(dls.train_ds.mask_fn),
-        pictures=len(dls.train_ds.files),
+        mask_files=masks_digest(dls.train_ds.mask_fn), pictures=len(dls.train_ds.files),
         **{k:getattr(s, k) for k in _of_run}, device=str(dls.device), processes=max(1,num_distrib()),
         lr=learn.lr, network=learn.net.config, vgg=name(s.vgg), vgg_unit=s.vgg_unit,
-        spectral_judges=s.spectral_judges,
-        judge_nf=s.judge_nf, pretrained=name(s.pretrained), **game.noted)
+        spectral_judges=s.spectral_judges, judge_nf=s.judge_nf, pretrained=name(s.pretrained), **game.noted)
 
 # %% ../../nbs/57_training.command.ipynb #c285ada5
 def _check_length(learn, run, config):
@@ -143,6 +140,7 @@ def _check_length(learn, run, config):
         f'Phase 1 of the run in {run} is over after {old} epochs, but n_lbp = {config["n_lbp"]} came; '
         f'give {old}, or another folder to start a new run.')
 
+# %% ../../nbs/57_training.command.ipynb #d4770f2d
 def keep_run(
     learn:InpaintLearner,
     run:Path,               # Folder of the run
@@ -152,8 +150,7 @@ def keep_run(
     "Give a learner the callbacks of a run, and take the run up where it was left."
     log = PictureLog(run, learn.dls.valid.new(bs=4, num_workers=0), settings.every)
     checkpoints = Checkpoints(run, settings.minutes, config=config, harmless=HARMLESS,
-        best=('picture_psnr','valid_loss'),
-        export=partial(learn.export_inpainter, half=settings.half))
+        best=('picture_psnr','valid_loss'), export=partial(learn.export_inpainter, half=settings.half))
     learn.add_cbs([*batch_callbacks(settings), GameWatch(), log,
         *([EMA(settings.ema, learn.generator_names)] if settings.ema else []), checkpoints])
     if learn.resume(run): _check_length(learn, run, config)
@@ -168,6 +165,7 @@ def masks_in_words(
     name = getattr(mask_fn, '__name__', type(mask_fn).__name__)
     return f'{(inspect.getdoc(mask_fn) or "A function of its own").rstrip(".")} (`{name}`)'
 
+# %% ../../nbs/57_training.command.ipynb #07fc46b9
 def training_record(
     learn:InpaintLearner, # Whose run is over
     config:dict,          # From `run_config`
@@ -177,8 +175,7 @@ def training_record(
     machine,last = hardware(),learn.checkpoints.rows[-1]
     cpu = f'{machine["cpu"]}, {machine["threads"]} thread{"s"*(machine["threads"]>1)}'
     return dict(**{k:v for k,v in config.items() if k!='network'}, **config['network'],
-        held_out=len(learn.dls.valid_ds),
-        masks=masks_in_words(learn.dls.train_ds.mask_fn),
+        held_out=len(learn.dls.valid_ds), masks=masks_in_words(learn.dls.train_ds.mask_fn),
         steps=(config['n_lbp']+config['n_joint'])*len(learn.dls.train),
         seconds=round(learn.checkpoints.spent),
         hardware=machine['gpu'] if torch.device(learn.dls.device).type=='cuda' else cpu,
@@ -214,7 +211,6 @@ def log_by_name(
         pairs = zip(learn.recorder.metric_names, row)
         print(', '.join(f'{k} {v:.5g}' if isinstance(v, float) else f'{k} {v}' for k,v in pairs), flush=True)
     learn.logger = log
-
 
 # %% ../../nbs/57_training.command.ipynb #dd134f23
 @takes(TrainSettings)

@@ -56,10 +56,11 @@ def _as_tensor(mask):
     "A tensor of whatever holds numbers, or None"
     if isinstance(mask, Image.Image): mask = np.asarray(mask)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in 'buif':
-        mask = torch.from_numpy(np.array(mask, mask.dtype.newbyteorder('=') if mask.dtype.kind!='f'
-            else np.float64))
+        mask = torch.from_numpy(
+            np.array(mask, mask.dtype.newbyteorder('=') if mask.dtype.kind!='f' else np.float64))
     return mask.detach().cpu() if isinstance(mask, torch.Tensor) and not mask.is_complex() else None
 
+# %% ../../nbs/40_training.data.ipynb #e892bf8d
 def one_hole(
     mask,     # What a mask function gave: a tensor, array or Pillow picture of 0 and 1, bool, or 0 and 255
     size:int, # Side of the picture, pixels
@@ -102,17 +103,20 @@ class InpaintDataset:
         mask = self.hole(gen)
         return composite(torch.ones_like(truth), truth, mask), mask, truth
 
-    def hole(self, generator):
-        "A mask of the mask function's, `(1,size,size)`"
-        return one_hole(self.mask_fn(self.size, generator), self.size)
+# %% ../../nbs/40_training.data.ipynb #5fb1d23d
+@patch
+def hole(self:InpaintDataset, generator):
+    "A mask of the mask function's, `(1,size,size)`"
+    return one_hole(self.mask_fn(self.size, generator), self.size)
 
-    def check_holes(self):
-        "Raise `UsageError` for a mask function that cannot be called, or gives no mask"
-        try: inspect.signature(self.mask_fn).bind(self.size, None)
-        except TypeError as e: raise UsageError(f'The mask function does not take (size, generator): {e}; '
-            'write it as def mask_fn(size, generator).') from None
-        except ValueError: pass # not written in Python
-        self.hole(sample_generator(self.seed, 0, 0))
+@patch
+def check_holes(self:InpaintDataset):
+    "Raise `UsageError` for a mask function that cannot be called, or gives no mask"
+    try: inspect.signature(self.mask_fn).bind(self.size, None)
+    except TypeError as e: raise UsageError(f'The mask function does not take (size, generator): {e}; '
+        'write it as def mask_fn(size, generator).') from None
+    except ValueError: pass # not written in Python
+    self.hole(sample_generator(self.seed, 0, 0))
 
 # %% ../../nbs/40_training.data.ipynb #40c1d200
 @patch
@@ -182,6 +186,7 @@ def _kept_bytes(self:InpaintDataset, file):
     except Exception: return 0 # named when it is read
     return 3*self.size*max(self.size, round(self.size*max(w,h)/min(w,h)))
 
+# %% ../../nbs/40_training.data.ipynb #04d8cc99
 @patch
 def keep(self:InpaintDataset,
     device,          # Where the pictures are kept
@@ -193,8 +198,8 @@ def keep(self:InpaintDataset,
         size = sum(pool.map(self._kept_bytes, self.files))
         if size>most: raise InpaintError(
             f'{len(self.files)} pictures take {size/1e9:.3g} GB of memory on {device}, '
-            'where half of what is free is '
-            f'{most/1e9:.3g} GB; train without --keep (keep=False), or on fewer pictures.')
+            f'where half of what is free is {most/1e9:.3g} GB; '
+            'train without --keep (keep=False), or on fewer pictures.')
         decoded = [torch.from_numpy(np.array(o)).permute(2,0,1).to(device)
             for o in pool.map(self._scaled, range(len(self.files)))]
     self.decoded,self.sides = decoded,[(o.shape[2],o.shape[1]) for o in decoded]
@@ -326,6 +331,7 @@ def _is_sheet(file, runs):
     evidence = file.name in ('sheet.png','sheet.jpg','curves.jpg')
     return runs[folder] or evidence and any((folder/o).is_file() for o in ('values.jsonl','results.json'))
 
+# %% ../../nbs/40_training.data.ipynb #c5f4d615
 def picture_files(
     folder, # Folder, searched to the bottom
 ) -> list: # Paths, sorted
@@ -358,6 +364,7 @@ def scaled_hole(
     h,w = hole.shape
     return fit_hole(hole, [max(size, round(o*size/min(h,w))) for o in (w,h)], resize=True)
 
+# %% ../../nbs/40_training.data.ipynb #a3a6454d
 class FolderMasks:
     "Holes from mask files; a `mask_fn` for `InpaintDataLoaders`."
     def __init__(self,
@@ -377,29 +384,34 @@ class FolderMasks:
         if problems:
             warnings.warn(f'{len(problems)} of the {len(found)} masks in {folder} are left out{first}.')
 
-    def problem(self, file):
-        "Why a mask cannot be trained with, or None"
-        try: share = read_hole(file).mean()
-        except MaskError as e: return str(e).partition('; ')[0]
-        if not share: return f'{file} has no hole'
-        if share>.98: return f'{file} makes {share:.1%} of the picture a hole'
+# %% ../../nbs/40_training.data.ipynb #4fde0a75
+@patch
+def problem(self:FolderMasks, file):
+    "Why a mask cannot be trained with, or None"
+    try: share = read_hole(file).mean()
+    except MaskError as e: return str(e).partition('; ')[0]
+    if not share: return f'{file} has no hole'
+    if share>.98: return f'{file} makes {share:.1%} of the picture a hole'
 
-    def __str__(self):
-        return (f'{len(self.files)} mask file{"s"*(len(self.files)>1)} of the folder '
-            f'{self.folder.resolve().name}, scaled, cropped and mirrored')
+@patch
+def __str__(self:FolderMasks):
+    return (f'{len(self.files)} mask file{"s"*(len(self.files)>1)} of the folder '
+        f'{self.folder.resolve().name}, scaled, cropped and mirrored')
 
-    def __call__(self, size, generator):
-        hole = scaled_hole(
-            read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
-        h,w = hole.shape
-        u,v,mirror,pixel = torch.rand(4, generator=generator).tolist()
-        x,y = round(u*(w-size)),round(v*(h-size))
-        if not hole[y:y+size, x:x+size].any():
-            rows,columns = hole.nonzero()
-            k = int(pixel*len(rows))
-            x,y = (min(max(0, c-size//2), o-size) for c,o in ((columns[k],w),(rows[k],h)))
-        part = hole[y:y+size, x:x+size].astype(np.float32)
-        return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part)[None]
+# %% ../../nbs/40_training.data.ipynb #f0dd442f
+@patch
+def __call__(self:FolderMasks, size, generator):
+    hole = scaled_hole(
+        read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
+    h,w = hole.shape
+    u,v,mirror,pixel = torch.rand(4, generator=generator).tolist()
+    x,y = round(u*(w-size)),round(v*(h-size))
+    if not hole[y:y+size, x:x+size].any():
+        rows,columns = hole.nonzero()
+        k = int(pixel*len(rows))
+        x,y = (min(max(0, c-size//2), o-size) for c,o in ((columns[k],w),(rows[k],h)))
+    part = hole[y:y+size, x:x+size].astype(np.float32)
+    return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part)[None]
 
 # %% ../../nbs/40_training.data.ipynb #7b082f49
 def check_size(
@@ -411,6 +423,7 @@ def check_size(
         f'size must be a multiple of {sides}, since the networks halve pictures again and again, '
         f'but {size!r} came; give {sides} or {2*sides}.')
 
+# %% ../../nbs/40_training.data.ipynb #065c3332
 ADVICE = dict(batch_size='use bs', val_bs='bs holds for validation, too',
     shuffle='training pictures always are', valid='use valid_pct, or folders called valid',
     item_tfms='pictures are cropped to size, mirrored and given holes by mask_fn',

@@ -42,6 +42,7 @@ def fill_metric(
         'give a function (fill, truth) -> number, as fastai.metrics.mse.') from None
     return score
 
+# %% ../../nbs/47_training.habits.ipynb #832f401d
 def turn_optimizer(
     opt_func, # A class of torch.optim, or what fastai calls an `opt_func`
 ) -> callable: # (parameter groups, lr) -> `OptimWrapper`; raises `UsageError` for another kind
@@ -70,6 +71,7 @@ def check_learner_arguments(
     if given.get('pretrained') is True: raise UsageError(
         "pretrained is the name of weights or their folder, but True came; give pretrained='small'.")
 
+# %% ../../nbs/47_training.habits.ipynb #b10ec475
 def check_data(
     dls,           # What a learner is to be trained on
     sides:int=256, # What its networks need the size of crops to be a multiple of
@@ -85,6 +87,7 @@ UNFIT = {MixedPrecision:'use learn.to_bf16() or learn.to_fp16()',
     NonNativeMixedPrecision:'use learn.to_bf16() or learn.to_fp16()',
     MixHandler:'pictures have no labels that could be mixed, so leave it away'}
 
+# %% ../../nbs/47_training.habits.ipynb #a835fb33
 class FamiliarLearner(ResumableLearner):
     "A `ResumableLearner` that knows the habits of fastai's users."
     def __init__(self, *args,
@@ -164,6 +167,7 @@ def untrained(self:FamiliarLearner) -> list:
     return [k for k,o in self.first_weights().items() if k in self.unlearnt
         and torch.equal(o.detach().cpu(), self.unlearnt[k])]
 
+# %% ../../nbs/47_training.habits.ipynb #235737de
 @patch
 def warn_untrained(self:FamiliarLearner):
     "Say which generators know nothing yet."
@@ -207,6 +211,7 @@ PREDS_ADVICE = dict(with_loss="compare fills and truths with the functions of lb
     "or use evaluate in place of fastai's Interpretation",
     with_decoded='fills need no decoding', act='fills are in [-1,1] already', n_out='there are fills only')
 
+# %% ../../nbs/47_training.habits.ipynb #d0afbf71
 @patch
 @torch.no_grad()
 def get_preds(self:FamiliarLearner,

@@ -43,15 +43,17 @@ class Game:
         self.check_phase(phase)
         return self.predict_lbp if phase==1 else self.predict_fill
 
-    def note_spread(self, fill, truth, mask):
-        "Note how much fills vary, measured by the truth"
-        self.signs['spread'] = hole_variance(fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
+# %% ../../nbs/48_training.objectives.ipynb #9df1aed9
+@patch
+def note_spread(self:Game, fill, truth, mask):
+    "Note how much fills vary, measured by the truth"
+    self.signs['spread'] = hole_variance(fill.detach(), mask)/hole_variance(truth, mask).clamp(min=1e-6)
 
-    @property
-    def noted(self):
-        "Plain data: what its losses weigh"
-        names = inspect.signature(type(self)).parameters
-        return {k:getattr(self, k) for k in names if k not in ('net','vgg','judge_nf','size')}
+@patch(as_prop=True)
+def noted(self:Game):
+    "Plain data: what its losses weigh"
+    names = inspect.signature(type(self)).parameters
+    return {k:getattr(self, k) for k in names if k not in ('net','vgg','judge_nf','size')}
 
 # %% ../../nbs/48_training.objectives.ipynb #32a26e65
 class Objectives(Game):
@@ -77,10 +79,12 @@ class Objectives(Game):
     @property
     def adversarial(self): return AdversarialLoss(self.settings.saturating, self.settings.hinge)
 
-    def judge_weight(self, n):
-        "What the say of the discriminator number `n` weighs with the generators"
-        s = self.settings
-        return s.lambda_a if n==2 or s.lambda_a1 is None else s.lambda_a1
+# %% ../../nbs/48_training.objectives.ipynb #8b5ef449
+@patch
+def judge_weight(self:Objectives, n):
+    "What the say of the discriminator number `n` weighs with the generators"
+    s = self.settings
+    return s.lambda_a if n==2 or s.lambda_a1 is None else s.lambda_a1
 
 # %% ../../nbs/48_training.objectives.ipynb #50a1b202
 @patch

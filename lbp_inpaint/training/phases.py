@@ -139,6 +139,7 @@ def starting_net(
     other.load_state_dict(net.state_dict())
     return other
 
+# %% ../../nbs/53_training.phases.ipynb #cc579476
 def make_judges(
     net:InpaintNet,           # Whose maps and fills are judged
     settings:LearnerSettings, # `spectral_judges`, `judge_nf`
@@ -203,6 +204,7 @@ def objectives_for(
     "The objectives of whichever system."
     return (lbp_objectives if settings.system=='lbp' else system_objectives)(net, settings, dls, loss_kwargs)
 
+# %% ../../nbs/53_training.phases.ipynb #b67f1051
 @takes(LearnerSettings)
 def inpaint_learner(
     dls,                   # `InpaintDataLoaders`

@@ -47,8 +47,7 @@ class SyncGrads(Callback):
         try: op(x, *args)
         except RuntimeError as e: raise InpaintError(
             f'Process {rank_distrib()} has lost another of the {num_distrib()} processes '
-            f'({str(e).splitlines()[0][:120]}); '
-            'see the message of the one that ended first, '
+            f'({str(e).splitlines()[0][:120]}); see the message of the one that ended first, '
             'and start all of them again to go on from the last checkpoint.') from None
 
     @torch.no_grad()

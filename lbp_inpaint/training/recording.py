@@ -32,22 +32,25 @@ class RecordedBatch(Callback):
 
     def after_fit(self): self.learn.replay = noop
 
-    @property
-    def on_gpu(self): return torch.device(self.dls.device).type=='cuda'
+# %% ../../nbs/44_training.recording.ipynb #e5cae350
+@patch(as_prop=True)
+def on_gpu(self:RecordedBatch): return torch.device(self.dls.device).type=='cuda'
 
-    def can_record(self):
-        "Is this a training that can be recorded?"
-        if not self.on_gpu or self.obstacle() or not getattr(self.learn, 'recordable', True): return False
-        return hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused'))
+@patch
+def can_record(self:RecordedBatch):
+    "Is this a training that can be recorded?"
+    if not self.on_gpu or self.obstacle() or not getattr(self.learn, 'recordable', True): return False
+    return hasattr(self.learn, 'finite_steps') and bool(self.opt.opt.defaults.get('fused'))
 
-    def obstacle(self):
-        "What a user could change for batches to be recorded, with the remedy; nothing where that is not it"
-        scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
-        if scaled:
-            return 'the loss scale of fp16 changes from turn to turn; train in bf16 to have them recorded'
-        if num_distrib()>1:
-            return (f'{num_distrib()} processes wait for each other in every turn; '
-                'larger batches make the waiting matter less')
+@patch
+def obstacle(self:RecordedBatch):
+    "What a user could change for batches to be recorded, with the remedy; nothing where that is not it"
+    scaled = getattr(getattr(self.learn, 'turn_precision', None), 'dtype', None)==torch.float16
+    if scaled:
+        return 'the loss scale of fp16 changes from turn to turn; train in bf16 to have them recorded'
+    if num_distrib()>1:
+        return (f'{num_distrib()} processes wait for each other in every turn; '
+            'larger batches make the waiting matter less')
 
 # %% ../../nbs/44_training.recording.ipynb #75e642a8
 @patch

@@ -66,7 +66,10 @@ SETS.update(
         'Flickr photographers by photo id); based.cooking and public-domain-recipes (public domain); '
         'noClaps (CC0); wallpapers under CC0, public domain or CC BY (authors in the manifest); M. Klasson, '
         'C. Zhang and H. Kjellstrom, grocery store data set (MIT); A. Grigorev and contributors, '
-        'clothing data set (CC0)', **_small),
+        'clothing data set (CC0)', **_small))
+
+# %% ../../nbs/41_training.sets.ipynb #6775aed6
+SETS.update(
     scenes_mit8=PictureSet('coasts, forests, mountains, streets and other scenes outdoors', (2_417,), 134,
         'https://github.com/alex21th/MCV-M3-Project (data/MIT_split)',
         'none stated; published for research', 'Oliva and Torralba 2001'),
@@ -114,6 +117,7 @@ def _parts(name, root, train):
     _check_split(name, root, *parts, train or not facts.valid)
     return parts
 
+# %% ../../nbs/41_training.sets.ipynb #8e53b848
 def _check_split(name, root, train, valid, both):
     "Raise `PictureError` where numbers differ from the set's, or a picture is in both parts"
     facts = SETS[name]

@@ -68,14 +68,16 @@ class FiniteSteps(StatefulCallback):
     def after_loss(self):
         if self.training: self.learn.loss = torch.where(self.sound, self.loss, torch.nan)
 
-    def before_step(self):
-        players = self.learning
-        norm = torch.nn.utils.get_total_norm([p.grad for p in players if p.grad is not None])
-        fine = torch.stack([norm+self.loss,self.loss]).isfinite()
-        if self._unread(): self.leave_to_adam(fine[0]); self.note(fine[0])
-        elif not all(fine.tolist()): self._skip(fine[1])
-        else: self.recent.append(0)
-        if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
+# %% ../../nbs/43_training.steps.ipynb #0e08a88f
+@patch
+def before_step(self:FiniteSteps):
+    players = self.learning
+    norm = torch.nn.utils.get_total_norm([p.grad for p in players if p.grad is not None])
+    fine = torch.stack([norm+self.loss,self.loss]).isfinite()
+    if self._unread(): self.leave_to_adam(fine[0]); self.note(fine[0])
+    elif not all(fine.tolist()): self._skip(fine[1])
+    else: self.recent.append(0)
+    if self.clip: torch.nn.utils.clip_grads_with_norm_(players, self.clip, norm)
 
 # %% ../../nbs/43_training.steps.ipynb #fdbb345a
 @patch

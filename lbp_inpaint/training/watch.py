@@ -50,21 +50,26 @@ class GameWatch(StatefulCallback):
         if self.n<self.window: return
         if self.windows: self._look({k:float(v)/self.n for k,v in self.sums.items()})
         self.sums,self.n,self.windows = defaultdict(float),0,self.windows+1
-    def _look(self, means):
-        for k,v in means.items():
-            lo,hi = self.spread if k=='spread' else self.right
-            if lo<=v<=hi or k in self.warned_of: continue
-            self.warned_of.append(k)
-            self.warnings.append(self._sentence(k, v, lo, hi))
-            warnings.warn(self.warnings[-1])
-    def _sentence(self, k, v, lo, hi):
-        what = (f'The fills vary {v:.2g} times as much as the truth' if k=='spread'
-            else f'The discriminator {k} is right {v:.1%} of the time')
-        where = (f'mean of {self.window} batches, up to batch {self.train_iter} of phase '
-            f'{self.position["phase"]}; healthy is {lo:g} to {hi:g}')
-        return (f'{what} ({where}); look at the pictures, and change lambda_a or the learning rate if they '
-            'do not improve.')
     def checkpoint_state(self): return {},dict(warnings=self.warnings, warned_of=self.warned_of)
     def restore_state(self, tensors, plain):
         self.warnings,self.warned_of = (list(plain.get(k, [])) for k in ('warnings','warned_of'))
     def report(self): return dict(warnings=self.warnings)
+
+# %% ../../nbs/54_training.watch.ipynb #2e568224
+@patch
+def _look(self:GameWatch, means):
+    for k,v in means.items():
+        lo,hi = self.spread if k=='spread' else self.right
+        if lo<=v<=hi or k in self.warned_of: continue
+        self.warned_of.append(k)
+        self.warnings.append(self._sentence(k, v, lo, hi))
+        warnings.warn(self.warnings[-1])
+
+@patch
+def _sentence(self:GameWatch, k, v, lo, hi):
+    what = (f'The fills vary {v:.2g} times as much as the truth' if k=='spread'
+        else f'The discriminator {k} is right {v:.1%} of the time')
+    where = (f'mean of {self.window} batches, up to batch {self.train_iter} of phase '
+        f'{self.position["phase"]}; healthy is {lo:g} to {hi:g}')
+    return (f'{what} ({where}); look at the pictures, and change lambda_a or the learning rate if they '
+        'do not improve.')
