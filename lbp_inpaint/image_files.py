@@ -202,8 +202,9 @@ def _tiff(page, f, max_megapixels):
     _check_size(page.imagewidth, page.imagelength, max_megapixels)
     n,kind = page.samplesperpixel,str(page.dtype)
     if kind not in _DEPTHS or page.photometric not in (0,1,2) or n<1 or n>3 and page.photometric!=2:
-        raise _Fault(f'stores {n} channels of {kind} '
-            f'({getattr(page.photometric, "name", page.photometric)}), which cannot be filled','save it as grey or RGB in 8 or 16 bits')
+        how = getattr(page.photometric, 'name', page.photometric)
+        raise _Fault(f'stores {n} channels of {kind} ({how}), which cannot be filled',
+            'save it as grey or RGB in 8 or 16 bits')
     try: a = page.asarray()
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
