@@ -12,7 +12,7 @@ __all__ = ['PRECISION_NAMES', 'SYSTEM_NAMES', 'HOLES', 'TABLE_NAMES', 'setting',
            'TrainSettings', 'hole_range', 'EvaluateSettings', 'AblateSettings', 'CompareSettings']
 
 # %% ../nbs/01_settings.ipynb #9af7b2bc
-import inspect
+import inspect, math
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from numbers import Integral
@@ -44,8 +44,12 @@ class Settings:
 
     def __post_init__(self):
         for f in fields(self):
-            value,ok = getattr(self, f.name),f.metadata.get('ok')
-            if not ok or value is None and f.default is None or _passes(ok, value): continue
+            value = getattr(self, f.name)
+            if f.type is list and isinstance(value, str): # one name
+                value = [value]
+                object.__setattr__(self, f.name, value)
+            is_open = value is None and f.default is None
+            if is_open or _passes(f.metadata.get('ok'), value): continue
             raise UsageError(f'{f.name} must be {f.metadata["wanted"]}, but {value!r} came; '
                 f'{f.metadata["advice"]}.')
 
@@ -62,6 +66,7 @@ class Settings:
 
 # %% ../nbs/01_settings.ipynb #157d7ad6
 def _passes(ok, value):
+    if ok is None: return True
     try: return bool(ok(value))
     except TypeError: return False # another kind of thing, as text in the place of a number
 
@@ -74,13 +79,12 @@ def part(self:Settings, cls):
 # %% ../nbs/01_settings.ipynb #9112329f
 def takes(
     settings:type, # A subclass of `Settings`
-    but:tuple=(),  # Names of fields that are not shown
 ): # decorator
     "Show the fields of `settings` in the place of `**kwargs`; its own come first, then those of its bases."
     def decorate(f):
         own,usual = inspect.signature(f),inspect.signature(settings).parameters
         names = dict.fromkeys(k for cls in settings.__mro__ for k in cls.__dict__.get('__annotations__', ()))
-        names = [o for o in names if o not in (*own.parameters, *but)]
+        names = [o for o in names if o not in own.parameters]
         more = [usual[k].replace(kind=inspect.Parameter.KEYWORD_ONLY) for k in names]
         first = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         f.__signature__ = own.replace(parameters=first+more)
@@ -145,27 +149,31 @@ class ServeSettings(Settings):
     detail:bool = False          # Is detail wanted at first? The page can switch it
     max_megapixels:float = setting(200, *above(0)) # Refuse larger pictures
 
+# %% ../nbs/01_settings.ipynb #207dd8a5
+def _weight(default): return setting(default, lambda v: 0<=v<math.inf, 'a number from 0')
+_FINITE = (lambda v: 0<v<math.inf),'above 0, and finite'
+
 # %% ../nbs/01_settings.ipynb #154985f4
 @dataclass(frozen=True)
 class LossSettings(Settings):
     "What each turn of a training lowers."
-    lambda_m:float = .01         # Weight of the multi-level loss, Eq. 2
-    lambda_r:float = 10.         # Weight of the reconstruction loss, Eq. 3
-    lambda_a:float = .2          # Weight of the adversarial loss, Eq. 4
-    lambda_p:float = 1.          # Weight of the perceptual loss, Eq. 6
-    lambda_s:float = 10.         # Weight of the style loss, Eq. 7
-    lambda_lbp:float = 0.        # Weight of Eq. 5 in phase 2
+    lambda_m:float = _weight(.01)  # Weight of the multi-level loss, Eq. 2
+    lambda_r:float = _weight(10.)  # Weight of the reconstruction loss, Eq. 3
+    lambda_a:float = _weight(.2)   # Weight of the adversarial loss, Eq. 4
+    lambda_p:float = _weight(1.)   # Weight of the perceptual loss, Eq. 6
+    lambda_s:float = _weight(10.)  # Weight of the style loss, Eq. 7
+    lambda_lbp:float = _weight(0.) # Weight of Eq. 5 in phase 2
     # Side of the window in which the perceptual and style losses look, pixels; the picture without it
     vgg_size:int = setting(None, *at_least(32))
-    saturating:bool = True       # The generators' side of Eq. 4 as written, see `AdversarialLoss`
+    saturating:bool = True         # The generators' side of Eq. 4 as written, see `AdversarialLoss`
     # Reconstruction by each picture's PSNR instead of Eq. 3's mean, see `ReconstructionLoss`
     psnr_loss:bool = False
     # The hinge loss instead of Eq. 4, see `AdversarialLoss`; `saturating` is not looked at then
     hinge:bool = False
     # Weight of feature matching, see `FeatureMatchingLoss`; nothing where `lambda_a` is 0
-    lambda_f:float = 0.
+    lambda_f:float = _weight(0.)
     # Weight of the adversarial loss of the LBP map; `lambda_a` without it, nothing where that is 0
-    lambda_a1:float = None
+    lambda_a1:float = _weight(None)
 
     @property
     def needs_vgg(self): return bool(self.lambda_p or self.lambda_s)
@@ -183,13 +191,13 @@ class LearnerSettings(LossSettings):
     # Width of generators and discriminators; that of the system's paper without it: 64, of ca 32, of gc 48
     nf:int = setting(None, *at_least(1))
     # Weight of the reconstruction loss, Eq. 3; 10 without it, of sh 100, of gc and ec 1
-    lambda_r:float = None
+    lambda_r:float = _weight(None)
     # Weight of the adversarial loss, Eq. 4; .2 without it, of ca .001, of gc and ec .1
-    lambda_a:float = None
-    lambda_p:float = None        # Weight of the perceptual loss, Eq. 6; 1 without it, of ec .1
-    lambda_s:float = None        # Weight of the style loss, Eq. 7; 10 without it, of ec 250
+    lambda_a:float = _weight(None)
+    lambda_p:float = _weight(None) # Weight of the perceptual loss, Eq. 6; 1 without it, of ec .1
+    lambda_s:float = _weight(None) # Weight of the style loss, Eq. 7; 10 without it, of ec 250
     # Weight of feature matching, see `FeatureMatchingLoss`; 0 without it, of ec 10
-    lambda_f:float = None
+    lambda_f:float = _weight(None)
     # Start from these weights: a name such as 'small', or a folder written by `train`; `nf` is theirs then
     pretrained:str = None
     # Does G2 see a `smooth_fill` of the hole? White without it, or what the pretrained weights know
@@ -203,7 +211,7 @@ class LearnerSettings(LossSettings):
     judge_nf:int = setting(None, *at_least(1))
     # Measure features by their mean over so many pictures? Then weights mean the same for every VGG
     vgg_unit:int = setting(None, *at_least(1))
-    lr:float = setting(None, *above(0)) # Learning rate of Adam; 2e-4 without it, of ca, gc and ec 1e-4
+    lr:float = setting(None, *_FINITE) # Learning rate of Adam; 2e-4 without it, of ca, gc and ec 1e-4
 
     @property
     def needs_vgg(self): return self.system in ('lbp','ec') and (self.lambda_p!=0 or self.lambda_s!=0)
@@ -215,7 +223,7 @@ class TrainSettings(LearnerSettings):
     n_lbp:int = setting(20, *at_least(0))   # Epochs of phase 1, which ca, sh and gc do not have
     n_joint:int = setting(40, *at_least(0)) # Epochs of phase 2
     # Minutes that all of it may take; `n_lbp` to `n_joint` is then the proportion of the phases
-    duration:float = setting(None, *above(0))
+    duration:float = setting(None, *_FINITE)
     bs:int = setting(1, *at_least(1))       # Batch size; the paper trains with 1
     # Side of the square crops, pixels; a multiple of 256
     size:int = setting(256, lambda v: _whole(v) and v>0 and v%256==0, 'a multiple of 256')
@@ -276,7 +284,7 @@ class EvaluateSettings(Settings):
     "How methods are scored."
     # Names out of mean, smooth, biharmonic, telea, ns, of shipped weights, or folders of weights, these also
     # with +detail behind them; without it small and all classical ones
-    methods:list = setting(None, bool, 'at least one name')
+    methods:list = setting(None, lambda v: len(v)>0, 'at least one name')
     holes:list = _holes() # 'centre' and ranges of percent such as 20-30
     masks:str = None             # Folder of mask files to deal out instead of drawn irregular holes
     resize_mask:bool = False     # Scale and crop masks of another size as the pictures are?
@@ -301,7 +309,7 @@ class AblateSettings(Settings):
     bs:int = setting(None, *at_least(1))       # Batch size, instead of the budget's
     n_lbp:int = setting(None, *at_least(1))    # Pictures seen in phase 1, instead of the budget's
     n_joint:int = setting(None, *at_least(1))  # Pictures seen in phase 2, instead of the budget's
-    lr:float = setting(None, *above(0))        # Learning rate of Adam, instead of the budget's
+    lr:float = setting(None, *_FINITE)         # Learning rate of Adam, instead of the budget's
     pictures:int = setting(None, *at_least(1)) # Pictures to score, instead of the budget's
     holes:list = _holes(('centre','20-30'))    # 'centre', the paper's, and ranges of percent such as 20-30
     # Vary a plainer training: no discriminators, reconstruction by PSNR, a smooth hole, a falling rate

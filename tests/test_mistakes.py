@@ -367,7 +367,8 @@ def test_a_fill_that_works_is_silent_on_stderr(work):
     done = run('fill', work/'picture.png', work/'mask.png', '-o', work/'out.png')
     assert (done.returncode,done.stderr,done.stdout)==(0,'',f"{work/'out.png'}\n") and (work/'out.png').exists()
 
-@pytest.mark.parametrize('options', (('--bs',0), ('--size',0), ('--size',200), ('--seed',-1), ('--every',0), ('--decay',2), ('--n-lbp',-1), ('--n-joint',0), ('--valid-pct',7)), ids=str)
+@pytest.mark.parametrize('options', (('--bs',0), ('--size',0), ('--size',200), ('--seed',-1), ('--every',0), ('--decay',2), ('--n-lbp',-1), ('--n-joint',0), ('--valid-pct',7),
+    ('--lambda-r','nan'), ('--lambda-m',-1), ('--lr','inf'), ('--duration','inf')), ids=str)
 def test_settings_that_cannot_be_trained_with(options, work, folder, capsys):
     given = {'--n-lbp':0, '--n-joint':1, '--lambda-p':0, '--lambda-s':0} | {options[0]:options[1]}
     name = options[0][2:].replace('-', '_')
