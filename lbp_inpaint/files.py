@@ -10,7 +10,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/files.html.md"""
 __all__ = ['spare_name', 'write_file', 'identify_file']
 
 # %% ../nbs/02_files.ipynb #d02de537
-import errno, os, re, shutil
+import codecs, errno, os, re, shutil
 from pathlib import Path
 from .errors import *
 
@@ -21,11 +21,12 @@ def spare_name(
     "A name beside `path` that no other writer has."
     return path.with_name(f'.{os.urandom(8).hex()}.tmp')
 
-def _refusal(e, path, size):
-    "Why a write failed, as one sentence"
+def _refusal(e, path, needed):
+    "Why a write of `needed` bytes failed, as one sentence"
     what,remedy = '','choose another place'
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
-        what = f': {size} bytes are needed and {shutil.disk_usage(path.parent).free} are free there'
+        there = next(o for o in path.parents if o.exists()) # its own folder may not have been made
+        what = f': {needed} bytes are needed and {shutil.disk_usage(there).free} are free there'
         remedy = f'make room or {remedy}'
     elif e.errno==errno.ENAMETOOLONG: remedy = 'give it a shorter name'
     # no disk's error, but a format's
@@ -52,10 +53,12 @@ def write_file(
         os.replace(tmp, path)
         _sync(path.parent)
     except BaseException as e:
-        size = len(data) if isinstance(data, bytes) else tmp.stat().st_size if tmp.is_file() else 0
+        written = tmp.stat().st_size if tmp.is_file() else 0
         if tmp.is_file(): tmp.unlink()
         if not isinstance(e, OSError): raise
-        raise error(_refusal(e, path, size)) from None
+        # a function does not say how much it was about to write
+        needed = len(data) if isinstance(data, bytes) else f'more than {written}'
+        raise error(_refusal(e, path, needed)) from None
 
 # %% ../nbs/02_files.ipynb #90481964
 def _sync(folder):
@@ -82,7 +85,7 @@ _FORMATS = [ # how a file begins, which format that is, what to save it as
 # %% ../nbs/02_files.ipynb #cb951ab7
 def identify_file(
     head:bytes,     # The first bytes of a file
-    kind='picture', # What was expected
+    kind='picture', # What was expected, as 'file of weights'
 ) -> tuple: # (what is wrong, remedy)
     "What a file is that no reader knows."
     text,again = head.lstrip(b'\xef\xbb\xbf \t\r\n').lower(),'copy or download it again'
@@ -95,6 +98,8 @@ def identify_file(
         return f'is a web page, not a {kind}',f'download the {kind} itself'
     found = next((o for o in _FORMATS if re.match(o[0], head, re.S)), None) if kind=='picture' else None
     if found: return f'is {found[1]}, which cannot be read',f'save it as {found[2]}'
-    if not re.search('[\0-\b\x0e-\x1f\x7f\ufffd]', head[:-3].decode('utf8', 'replace')):
+    read = codecs.getincrementaldecoder('utf8')('replace').decode(head) # the last letter may be cut in two
+    if not re.search('[\0-\b\x0e-\x1f\x7f\ufffd]', read):
         return f'is text, not a {kind}',('give a picture such as PNG or JPEG' if kind=='picture' else again)
+    if kind!='picture': return f'is damaged, or no {kind}',again
     return 'is in no known picture format','save it as PNG, JPEG or TIFF'

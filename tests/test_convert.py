@@ -263,9 +263,9 @@ def spoilt(**changes):
 BAD = { # how the LBP network's file is spoilt, and what the sentence must say
     'missing': (lambda p,s: None, 'No such file'),
     'a folder': (lambda p,s: p.mkdir(), 'cannot be opened'),
-    'empty': (lambda p,s: p.write_bytes(b''), 'damaged'),
+    'empty': (lambda p,s: p.write_bytes(b''), 'is empty'),
     'one byte': (lambda p,s: p.write_bytes(b'\x80'), 'damaged'),
-    'text': (lambda p,s: p.write_text('no weights. Not one.'), 'damaged'),
+    'text': (lambda p,s: p.write_text('no weights. Not one.'), 'is text, not a file of PyTorch weights'),
     'a web page': (lambda p,s: p.write_text('<!DOCTYPE html><html></html>'), 'web page'),
     'an LFS pointer': (lambda p,s: p.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'), 'LFS'),
     'truncated': (lambda p,s: (torch.save(s, p), p.write_bytes(p.read_bytes()[:-5000])), 'damaged'),

@@ -457,6 +457,14 @@ def test_why_a_file_cannot_be_written(number, says, tmp_path):
     with pytest.raises(PictureError, match=says): write_file(tmp_path/'x', fails, PictureError)
     assert not list(tmp_path.iterdir())
 
+def test_a_full_disk_is_told_with_numbers_that_fit(tmp_path, monkeypatch):
+    "Where a folder cannot be made, and where what had been written is away again when free room is counted"
+    def full(*args, **kwargs): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def half(f): f.write(bytes(5000)); full()
+    with pytest.raises(PictureError, match='more than 5000 bytes are needed and [0-9]+ are free there; make room'): write_file(tmp_path/'x', half, PictureError)
+    monkeypatch.setattr(Path, 'mkdir', full)
+    with pytest.raises(PictureError, match=': 3 bytes are needed and [0-9]+ are free there; make room'): write_file(tmp_path/'new'/'below'/'x', b'123', PictureError)
+
 # the table of what is carried
 
 KINDS = dict(PNG='png', JPEG='jpg', TIFF='tif', WEBP='webp', AVIF='avif', JPEG2000='jp2', BMP='bmp', TGA='tga', PPM='ppm')

@@ -14,6 +14,7 @@ import hashlib, re, warnings
 from pathlib import Path
 import torch
 from ..errors import *
+from ..files import *
 from .generator import *
 from .build import *
 from .weights import *
@@ -51,20 +52,13 @@ def to_release(
 # %% ../../nbs/29_nets.convert.ipynb #fca02e6d
 def _wrong(file, what, remedy): return WeightsError(f'{file} cannot be converted: {what}; {remedy}.')
 
-_HEADS = {
-    b'version https://git-lfs':('it is a Git LFS pointer, a few lines that stand for the file',
-        'fetch the file itself, as with git lfs pull'),
-    b'<':('it is a web page', 'download the file itself')}
-
 # %% ../../nbs/29_nets.convert.ipynb #81a5e99f
 def _load(file):
     "What a file of PyTorch weights holds; nothing in it is run"
     try:
-        with open(file, 'rb') as f: head = f.read(64).lstrip()
+        with open(file, 'rb') as f: head = f.read(512)
     except OSError as e:
         raise _wrong(file, f'it cannot be opened ({e.strerror})', 'give the path of a .pth file') from None
-    for start,why in _HEADS.items():
-        if head.startswith(start): raise _wrong(file, *why)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # of a pickle's age
@@ -73,8 +67,8 @@ def _load(file):
         if program := re.search(r'nsupported (?:global: )?GLOBAL ([\w.]+)', str(e)): raise _wrong(
             file, f'beside numbers it holds a piece of program, {program[1]}, which was not run',
             "give a file with the network's state dict alone") from None
-        what = f'it is damaged, or no file of PyTorch weights ({type(e).__name__})'
-        raise _wrong(file, what, 'download it again') from None
+        what,remedy = identify_file(head, 'file of PyTorch weights')
+        raise _wrong(file, f'it {what}', remedy) from None
 
 # %% ../../nbs/29_nets.convert.ipynb #0a27886b
 def _some(names):

@@ -235,8 +235,7 @@ def _check_kind(file):
     with open(file, 'rb') as f: head = f.read(512)
     if _is_pickled(head): raise _Unusable(f'model.safetensors {_PICKLED}', _CONVERT)
     if head[8:9]!=b'{':
-        what,remedy = identify_file(head, 'weights')
-        if 'known' in what: raise _Unusable('model.safetensors is no safetensors file')
+        what,remedy = identify_file(head, 'safetensors file')
         raise _Unusable(f'model.safetensors {what}', remedy)
     if 2_000_000<int.from_bytes(head[:8], 'little')<file.stat().st_size:
         raise _Unusable('the head of model.safetensors is larger than two megabytes')
