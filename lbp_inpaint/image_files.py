@@ -462,6 +462,7 @@ def _from_tensor(x):
     if x.ndim==4 and len(x)==1: x = x[0]
     if x.ndim==3: x = x.permute(1,2,0)
     if not x.is_floating_point(): return x.numpy()
+    x = x.float()
     low,high = (x.min().item(),x.max().item()) if x.numel() else (0,0)
     if not -1<=low<=high<=1:
         raise _Fault(f'is a tensor with values from {low:g} to {high:g}, but [-1,1] is needed',

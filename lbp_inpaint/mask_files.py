@@ -37,7 +37,8 @@ def _numbers(x):
     "A tensor of any kind as an array; of one without numbers, the tensor itself, which `load_pixels` refuses"
     if x.is_meta: return x
     x = x.to_dense() if x.layout!=torch.strided else x
-    return (x.float() if x.dtype==torch.bfloat16 else x).detach().cpu().numpy()
+    # NumPy has no bfloat16, and nothing narrower
+    return (x.float() if x.is_floating_point() and x.itemsize<4 else x).detach().cpu().numpy()
 
 def _is_picture(source, picture):
     "Is a mask the picture itself?"

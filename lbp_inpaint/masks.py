@@ -57,7 +57,8 @@ def _most_pixels(size, ratio):
     "The largest hole that `ratio` allows, in pixels; raises `UsageError` where it allows none"
     lo,hi = ratio
     most = math.floor(hi*size*size) if 0<=lo<hi<=1 else -1
-    if most<lo*size*size: raise UsageError('A hole ratio must be two numbers 0 <= low < high <= 1 with '
+    if not lo*size*size<=most: raise UsageError( # so written, it refuses NaN, too
+        'A hole ratio must be two numbers 0 <= low < high <= 1 with '
         f'a whole number of pixels between them, but {ratio} came for {size}x{size} pixels; choose others.')
     return most
 

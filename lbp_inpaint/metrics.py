@@ -47,7 +47,8 @@ def ssim(
     mask:torch.Tensor=None,  # `(B,1,H,W)`, 1 = hole: look there only
 ) -> torch.Tensor: # `(B,)`, up to 1
     "scikit-image's SSIM, window 11, each channel by itself."
-    holes = [None]*len(fill) if mask is None else mask[:,0].cpu().numpy()>0
+    fill,truth = torch.broadcast_tensors(fill, truth)
+    holes = [None]*len(fill) if mask is None else mask[:,0].expand(len(fill), -1, -1).cpu().numpy()>0
     def of_one(a, b, hole):
         mean,full = structural_similarity(a, b, win_size=11, channel_axis=0, data_range=255, full=True)
         return mean if hole is None else full[:,hole].mean()

@@ -15,7 +15,7 @@ __all__ = ['PRECISION_NAMES', 'SYSTEM_NAMES', 'HOLES', 'TABLE_NAMES', 'setting',
 import inspect, math
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Number
 from fastcore.basics import patch
 from .errors import *
 
@@ -44,10 +44,8 @@ class Settings:
 
     def __post_init__(self):
         for f in fields(self):
-            value = getattr(self, f.name)
-            if f.type is list and isinstance(value, str): # one name
-                value = [value]
-                object.__setattr__(self, f.name, value)
+            value = _plain(getattr(self, f.name), f.type)
+            object.__setattr__(self, f.name, value)
             is_open = value is None and f.default is None
             if is_open or _passes(f.metadata.get('ok'), value): continue
             raise UsageError(f'{f.name} must be {f.metadata["wanted"]}, but {value!r} came; '
@@ -69,6 +67,11 @@ def _passes(ok, value):
     if ok is None: return True
     try: return bool(ok(value))
     except TypeError: return False # another kind of thing, as text in the place of a number
+
+# %% ../nbs/01_settings.ipynb #cf9461e0
+def _plain(value, kind):
+    if kind is list and isinstance(value, str): return [value]
+    return value.item() if isinstance(value, Number) and hasattr(value, 'item') else value
 
 # %% ../nbs/01_settings.ipynb #83ac7fd3
 @patch

@@ -233,6 +233,12 @@ def test_older_weights_are_replaced_wholly(narrow, older, tmp_path):
     (tmp_path/'w'/'config.json').write_bytes(stale)
     assert load_net(tmp_path/'w').config['nf']==2 and read_about(tmp_path/'w')['note']=='new'
 
+@pytest.mark.parametrize('words', ('{"model_type": "bert"}','[1]','no JSON'))
+def test_a_config_of_another_program_stays(words, narrow, tmp_path):
+    (tmp_path/'config.json').write_text(words)
+    save_net(load_net(narrow), tmp_path)
+    assert (tmp_path/'config.json').read_text()==words and load_net(tmp_path).config['nf']==1
+
 def test_an_older_write_that_was_cut_off_is_still_read(narrow, older, tmp_path):
     "A `config.json` that names the model it would have replaced"
     shutil.copytree(older, tmp_path/'w')

@@ -421,6 +421,8 @@ def test_tensors_of_other_layouts():
         with pytest.raises((PictureError,MaskError), match='tensor without data'): read(torch.zeros(3,H,W, device='meta'))
     sparse = (torch.from_numpy(EIGHT).permute(2,0,1).float()/127.5-1).to_sparse()
     assert (np.asarray(read_image(sparse))==EIGHT).all()
+    narrow = torch.tensor([-1,0,.5,1]).repeat(3,2,1)
+    assert (np.asarray(read_image(narrow.to(torch.float8_e4m3fn)))==np.asarray(read_image(narrow))).all()
 
 @pytest.mark.parametrize('a,remedy', ((np.moveaxis(EIGHT,-1,0),'channels last'),(EIGHT[None],'one picture'),(EIGHT/255,'0..255'),(EIGHT.astype('i8'),'0..255'),(EIGHT[:0],'one picture')))
 def test_arrays_that_are_no_pictures(a, remedy):

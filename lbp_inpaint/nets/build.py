@@ -63,7 +63,7 @@ class NetSettings(Settings):
     variant:str = setting('paper', *one_of(*VARIANTS))  # 'paper', or 'release' for the published code's
     attention:str = setting(None, *one_of(*ATTENTIONS)) # See `make_attention`; the variant's without it
     # Of G2, where it stands
-    layer:int = setting(13, lambda v: v in range(9, 15), 'a whole number from 9 to 14')
+    layer:int = setting(13, lambda v: isinstance(v, int) and 9<=v<=14, 'a whole number from 9 to 14')
     guidance:str = setting('lbp', *one_of(*GUIDANCES))  # What G1 completes, see `find_guidance`
     # Double as `ResizeConv` does, where the paper has transposed convolutions?
     resize_conv:bool = False

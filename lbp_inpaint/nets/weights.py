@@ -113,7 +113,7 @@ def save_net(
     tensors = {k:v.to(torch.float16 if half else torch.float32) for k,v in net.state_dict().items()}
     save_tensors(Path(folder)/'model.safetensors', tensors, dict(format=FORMAT, network=net.config, **info),
         WeightsError)
-    (Path(folder)/'config.json').unlink(missing_ok=True) # of format 1, which nobody asks once there is a head
+    _drop_config(Path(folder)/'config.json')
 
 # %% ../../nbs/28_nets.weights.ipynb #071d6bc0
 _CONVERT = "convert the authors' published files with: lbp-inpaint convert --lbp FILE --image FILE -o DIR"
@@ -194,7 +194,7 @@ def find_weights(
     try:
         if not folder and Path(source).is_dir(): folder = Path(source)
         if not folder and Path(source).is_file(): _refuse_file(source)
-    except (OSError, ValueError): pass # a name that no file can have
+    except (OSError, ValueError, TypeError): pass # what no file can be called
     folder = folder or shipped.get(str(source))
     if not folder and is_repository(source): return fetch_weights(source, revision)
     if folder and revision is not None: raise UsageError(
@@ -220,6 +220,12 @@ def _read_config(file):
     if 'digest' in config and config['digest']!=json_digest({k:v for k,v in config.items() if k!='digest'}):
         raise _Unusable('config.json is not as it was written (its digest differs)')
     return config
+
+def _drop_config(file):
+    "Remove a description of format 1"
+    try: _read_config(file)
+    except (_Unusable, OSError): return
+    file.unlink()
 
 def _read_old_tensors(file, config):
     "The tensors of format 1, if they are those that `config` was written for"
@@ -334,7 +340,7 @@ def between(
     first:InpaintNet,  # Where `share` is 0
     second:InpaintNet, # Where `share` is 1; trained on from `first`, or both from common weights
     share:float,       # How far from `first` to `second`, 0..1
-) -> InpaintNet: # raises `WeightsError` where the two are of different layout
+) -> InpaintNet: # raises `WeightsError` where the two are not of the same config, `UsageError` for the share
     "The network on the straight line between two."
     if first.config!=second.config: raise WeightsError(
         'Weights can only be mixed with those of the same network, '
