@@ -369,7 +369,7 @@ def _bits_left(im, head):
 _TIFF = b'II*\0',b'MM\0*',b'II+\0',b'MM\0+'
 
 def _check_head(f, max_megapixels):
-    "The first bytes of a file; raises for what can be seen before a reader is asked"
+    "(first bytes, cICP part of a PNG or None) of a file; raises for what can be seen before it is decoded"
     f.seek(0); head = f.read(512)
     if head.startswith(b'\x89PNG\r\n\x1a\n'):
         if head[12:16]==b'IHDR' and len(head)>=24:
@@ -390,7 +390,7 @@ def _read_file(f, max_megapixels):
 
 # %% ../nbs/06_image_files.ipynb #d60ee3ef
 def _read_other(f, head, max_megapixels):
-    "The same of a file that is no TIFF"
+    "(pixels, info, how to turn them) of an open file that is no TIFF"
     im = _open(f)
     if im is None: raise _Fault(*identify_file(head))
     _check_size(*im.size, max_megapixels)

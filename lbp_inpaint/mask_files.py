@@ -246,7 +246,7 @@ def _misfit(size, wanted, turned):
             'draw the mask on the picture as it is shown, upright')
     if size==wanted[::-1]: return 'its sides are swapped','turn the mask by 90 degrees'
     if abs(w*h2-h*w2)>max(w*h2,h*w2)*.01+max(w2,h2):
-        return 'its shape is another','draw the mask on the picture itself'
+        return 'its proportions differ','draw the mask on the picture itself'
     return None,'draw the mask on the picture itself, or give --resize-mask'
 
 # %% ../nbs/08_mask_files.ipynb #22f10f4d

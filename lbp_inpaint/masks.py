@@ -66,7 +66,7 @@ def _most_pixels(size, ratio):
 def irregular_mask(
     size:int=256,                    # Side of the picture, pixels
     ratio:tuple=(.1,.5),             # Lowest and highest hole ratio, within 0..1
-    generator:torch.Generator=None,  # Source of chance; torch's global one without it
+    generator:torch.Generator=None,  # Random numbers; those of torch's global generator without it
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole, its ratio within `ratio`
     "Random strokes that cover a wanted part of the picture; raises `UsageError` for an impossible `ratio`."
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
@@ -85,7 +85,7 @@ def irregular_mask(
 # %% ../nbs/05_masks.ipynb #f192b77c
 def random_mask(
     size:int=256,                   # Side of the picture, pixels
-    generator:torch.Generator=None, # Source of chance; torch's global one without it
+    generator:torch.Generator=None, # Random numbers; those of torch's global generator without it
 ) -> torch.Tensor: # `(1,size,size)`, 1 = hole
     "A centre hole or irregular strokes, one as likely as the other."
     kind = torch.randint(8, (), generator=generator).item()

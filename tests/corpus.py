@@ -294,7 +294,7 @@ def _(d, rng): pass
 def _(d, rng): Image.fromarray(hole()[::2,::2]).save(d/'m.png')
 @case('mask: half the size', PICTURE, (f'{W//2}x{H//2}', f'{W}x{H}', '--resize-mask'))
 def _(d, rng): Image.fromarray(hole()[::2,::2]).save(d/'m.png')
-@case('mask: another shape', PICTURE, 'shape is another', None, '--resize-mask')
+@case('mask: another shape', PICTURE, 'proportions differ', None, '--resize-mask')
 def _(d, rng): Image.fromarray(hole(H,H)).save(d/'m.png')
 @case('mask: swapped sides', PICTURE, 'swapped')
 def _(d, rng): Image.fromarray(hole().T).save(d/'m.png')

@@ -312,7 +312,7 @@ def test_evaluation_masks_of_another_size(photos, tmp_path, capsys):
     m = np.zeros((300,400), bool); m[100:200,100:280] = True # 15 %, and more of what is cropped in the middle
     Image.fromarray(m).save(tmp_path/'masks/wide.png')
     args = 'evaluate',photos,'--methods','mean','--holes','20-30','--masks',tmp_path/'masks','--device','cpu','-o',tmp_path/'ev'
-    command_refused(capsys, PICTURE, 'its shape is another', *args)
+    command_refused(capsys, PICTURE, 'its proportions differ', *args)
     assert main([str(o) for o in (*args,'--resize-mask')])==0
     ratio = json.loads((tmp_path/'ev/results.json').read_text())['pictures'][0]['holes']['20-30']['ratio']
     assert ratio==pytest.approx(m[:,50:350].mean(), abs=.01)

@@ -93,7 +93,7 @@ def rtv_map(
     image:torch.Tensor,     # `(B,3,H,W)`, RGB, [-1,1]
     mask:torch.Tensor=None, # `(B,1,H,W)`, 1 = hole, which is not looked at; the whole picture without it
 ) -> torch.Tensor: # `(B,1,H,W)` in [-1,1]
-    "The structure of the known region; of grey levels, so that no guidance tells colours."
+    "The structure of the known region; of grey levels, so that no guidance gives colours away."
     levels,known = to_grey(image)[:,0].cpu().numpy(),_known(image, mask)
     def one(g, k): return _structure(g.tobytes(), k.tobytes(), g.shape)
     with ThreadPoolExecutor(min(len(levels), 8)) as pool: maps = list(pool.map(one, levels, known))

@@ -115,13 +115,14 @@ class Discriminator(nn.Module):
         sees_mask:bool=False, # Is the mask one more channel?
     ):
         super().__init__()
-        self.sees_mask,ends = sees_mask,(0,len(widths)-1)
+        self.sees_mask = sees_mask
+        first,last = 0,len(widths)-1
         def row(i, a, b):
             conv = PaddedConv(a, b, kernel, strides[i] if strides else 2, padding=padding, bias=bias)
             if std: nn.init.normal_(conv.weight, 0., std)
             parts = [spectral_norm(conv) if spectral else conv,
-                *([norm(b)] if norm and i not in ends else [])]
-            return nn.Sequential(*parts, *([nn.LeakyReLU(.2)] if last_act or i<ends[1] else []))
+                *([norm(b)] if norm and first<i<last else [])]
+            return nn.Sequential(*parts, *([nn.LeakyReLU(.2)] if last_act or i<last else []))
         self.layers = nn.ModuleList(row(i,a,b)
             for i,(a,b) in enumerate(zip((n_in+sees_mask,*widths), widths)))
         if dense: self.layers.append(_dense_layer(widths[-1]*dense**2))
@@ -134,8 +135,9 @@ def verdict(self:Discriminator,
     image,     # `(B,n_in,H,W)`, [-1,1]
     mask=None, # `(B,1,H,W)`, 1 = hole; looked at where `sees_mask`
 ): # ([logits], outputs of the layers before)
-    "The logits, and what the layers before saw."
-    x,feats = torch.cat([image,mask], 1) if self.sees_mask else image,[]
+    "The logits, and what the layers before put out."
+    x = torch.cat([image,mask], 1) if self.sees_mask else image
+    feats = []
     for layer in self.layers: x = layer(x); feats.append(x)
     return feats[-1:],feats[:-1]
 
