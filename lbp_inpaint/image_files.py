@@ -132,17 +132,26 @@ def _declared(page):
     ends = np.min(low).item(),np.max(high).item()
     return tuple(o if isinstance(o, float) else int(o) for o in ends)
 
+# %% ../nbs/06_image_files.ipynb #2997f503
+_DEFLATE = 8,32946 # Adobe's number and an older one
+
 def _check_whole(page, f):
     "Raise for compressed parts that lie beyond the end of the file, and for deflated ones that are damaged"
     if page is None or page.compression==1: return
-    parts,end = [o for o in zip(page.dataoffsets, page.databytecounts) if o[1]],f.seek(0, 2)
-    if any(o+n>end for o,n in parts): raise EOFError('truncated')
-    for o,n in parts if page.compression in (8,32946) else (): f.seek(o); _check_deflated(f.read(n))
+    parts = [o for o in zip(page.dataoffsets, page.databytecounts) if o[1]]
+    end = f.seek(0, 2)
+    if any(offset+size>end for offset,size in parts): raise EOFError('truncated')
+    if page.compression not in _DEFLATE: return
+    for offset,size in parts:
+        f.seek(offset)
+        _check_deflated(f.read(size))
 
 def _check_deflated(body):
     unpack = zlib.decompressobj()
     try:
-        while body and not unpack.eof: unpack.decompress(body, 1<<24); body = unpack.unconsumed_tail
+        while body and not unpack.eof:
+            unpack.decompress(body, 1<<24)
+            body = unpack.unconsumed_tail
     except zlib.error: raise SyntaxError('checksum of its pixels') from None
 
 # %% ../nbs/06_image_files.ipynb #3b094601
@@ -187,7 +196,7 @@ def _unpacked(page, f):
 def _part(body, compression, height, width):
     "Bytes `(height,width)` of a strip or tile"
     if compression==5: return _by_lzw(body, height, width)
-    if compression in (8,32946): body = zlib.decompress(body)
+    if compression in _DEFLATE: body = zlib.decompress(body)
     elif compression!=1:
         name = getattr(compression, 'name', compression)
         raise _Fault(f'is compressed in a way that cannot be read ({name})',
@@ -215,11 +224,12 @@ def _tiff(page, f, max_megapixels):
 # %% ../nbs/06_image_files.ipynb #a1554cae
 def _with_alpha(a, page):
     "The colours of `(H,W,C)`, and its transparency, where there is one, multiplied into nothing"
-    n,extra = 3 if a.shape[2]>2 else 1,page.extrasamples
-    at = next((n+i for i,o in enumerate(extra) if o in (1,2)), n if not extra else None)
-    if at is None or at>=a.shape[2]: return a[...,:n] if n>1 else a[...,0]
-    a = np.dstack([a[...,:n],a[...,at]])
-    return _divided(a) if extra and extra[at-n]==1 else a
+    colours = 3 if a.shape[2]>2 else 1
+    extra = page.extrasamples
+    at = next((colours+i for i,o in enumerate(extra) if o in (1,2)), colours if not extra else None)
+    if at is None or at>=a.shape[2]: return a[...,:3] if colours==3 else a[...,0]
+    a = np.dstack([a[...,:colours],a[...,at]])
+    return _divided(a) if extra and extra[at-colours]==1 else a
 
 def _divided(a):
     "Colours that are no longer multiplied by their alpha, the last channel"
@@ -340,20 +350,20 @@ def _orientation(im):
     except Exception: return 1 # damaged EXIF is no reason to refuse the picture
 
 # %% ../nbs/06_image_files.ipynb #e995e608
-_BITS = {'L;2':85, 'L;4':17} # what Pillow multiplies fewer bits by, but not the level that is transparent
-
 def _deep_ppm(f, im):
     "Array `(H,W,3)` of a PPM that does not end at 255: uint8, or uint16 as 0..65535, as of a PGM"
     kind,_,start,args = im.tile[0]
     f.seek(start); body = f.read()
-    n,top,deep = im.size[0]*im.size[1]*3,args[-1],args[-1]>255
-    if kind!='ppm_plain': a = np.frombuffer(body[:n*(1+deep)], '>u2' if deep else 'u1')
-    else: a = np.array(body.split()[:n], np.uint32)
-    if a.size<n: raise EOFError('truncated')
+    numbers,top = im.size[0]*im.size[1]*3,args[-1]
+    deep = top>255
+    if kind!='ppm_plain': a = np.frombuffer(body[:numbers*(1+deep)], '>u2' if deep else 'u1')
+    else: a = np.array(body.split()[:numbers], np.uint32)
+    if a.size<numbers: raise EOFError('truncated')
     most = 65535 if deep else 255
     a = ((a.astype(np.uint32)*most+top//2)//top).clip(0, most).astype(np.uint16 if deep else np.uint8)
     return a.reshape(*im.size[::-1], 3)
 
+# %% ../nbs/06_image_files.ipynb #810169aa
 def _bits_left(im, head):
     "Bits of a channel, where Pillow keeps 8 of them; otherwise None"
     if im.mode.startswith('I') or im.format not in ('JPEG2000','AVIF','SGI'): return None
@@ -389,14 +399,18 @@ def _read_file(f, max_megapixels):
     return pixels,info | (dict(cicp=cicp) if cicp else {}),turn
 
 # %% ../nbs/06_image_files.ipynb #d60ee3ef
+# by what Pillow multiplies levels of 2 and 4 bits, but not the level that is transparent
+_BITS = {'L;2':85, 'L;4':17}
+
 def _read_other(f, head, max_megapixels):
     "(pixels, info, how to turn them) of an open file that is no TIFF"
     im = _open(f)
     if im is None: raise _Fault(*identify_file(head))
     _check_size(*im.size, max_megapixels)
-    n,raw,bits = getattr(im, 'n_frames', 1),_raw_mode(im),_bits_left(im, head)
-    if n>1 and im.format not in ('MPO','PSD'):
-        raise _Fault(f'holds {n} frames or pages',_ONE)
+    frames = getattr(im, 'n_frames', 1)
+    if frames>1 and im.format not in ('MPO','PSD'):
+        raise _Fault(f'holds {frames} frames or pages',_ONE)
+    raw,bits = _raw_mode(im),_bits_left(im, head)
     info = dict(im.info, format=im.format, orientation=_orientation(im), notes=[])
     if bits: info['notes'].append(f'has {bits} bits a channel, of which only 8 can be read from {im.format}')
     if raw in _BITS and isinstance(info.get('transparency'), int):
@@ -537,7 +551,9 @@ def _extent(a, known):
 
 def _bulk(a, known, lowest, highest):
     "(lowest, highest) without what lies far from nearly all known values, and from those beside the unknown"
-    if a.ndim==1: a,known = a[None],known if known is None else known[None]
+    if a.ndim==1:
+        a = a[None]
+        if known is not None: known = known[None]
     step = 1+int((a.shape[0]*a.shape[1]/1e6)**.5) # the same grid whatever the hole is
     a = a[::step,::step]
     parts = [a.reshape(-1)]
@@ -579,8 +595,11 @@ def to_levels(
 ) -> np.ndarray: # uint8, the same shape
     "8-bit levels; raises `PictureError` for numbers outside the range of their kind, if no other is given."
     if a.dtype==np.uint8: return a
-    if high is None: value_range(a); low,high = _held(a.dtype)
-    res,scale = np.empty(a.shape, np.uint8),255/(high-low) if high>low else 0.
+    if high is None:
+        value_range(a)
+        low,high = _held(a.dtype)
+    scale = 255/(high-low) if high>low else 0.
+    res = np.empty(a.shape, np.uint8)
     for i in range(0, len(a), 256): # in strips: a large picture is not held as float64
         strip = a[i:i+256].astype(np.float64)
         res[i:i+256] = ((np.nan_to_num(strip).clip(low, high)-low)*scale).round()

@@ -23,8 +23,8 @@ from .pictures import *
 # %% ../nbs/08_mask_files.ipynb #f08a0001
 def _mask_pixels(source, max_megapixels):
     "(pixels, info) of a mask; numbers in memory may be of any kind"
-    a,tensor = source,isinstance(source, torch.Tensor)
-    if tensor: a = _numbers(source)
+    tensor = isinstance(source, torch.Tensor)
+    a = _numbers(source) if tensor else source
     if isinstance(a, np.ndarray):
         while a.ndim>2 and len(a)==1 and (tensor or a.shape[-1] not in (1,3,4)): a = a[0]
         if tensor and a.ndim==3: a = np.moveaxis(a, 0, -1)
@@ -40,6 +40,7 @@ def _numbers(x):
     # NumPy has no bfloat16, and nothing narrower
     return (x.float() if x.is_floating_point() and x.itemsize<4 else x).detach().cpu().numpy()
 
+# %% ../nbs/08_mask_files.ipynb #f292956d
 def _is_picture(source, picture):
     "Is a mask the picture itself?"
     if not all(isinstance(o, (str,os.PathLike)) for o in (source,picture.source)):
@@ -227,7 +228,9 @@ def grow_over_blend(
     reach:int=16,    # Pixels to grow at most
 ) -> np.ndarray: # bool `(H,W)`
     "A hole with its rim, where the brush's colour is mixed with the picture's."
-    share,res,blend,square = _hue_share(rgb, brush),hole.copy(),np.zeros_like(hole),np.ones((3,3), bool)
+    square = np.ones((3,3), bool)
+    res,blend = hole.copy(),np.zeros_like(hole)
+    share = _hue_share(rgb, brush)
     hued = np.zeros_like(hole) if share is None else _excess_hue(share, hole, reach)>.25
     for _ in range(reach):
         ring = binary_dilation(res, square)&~res

@@ -71,7 +71,8 @@ def irregular_mask(
     "Random strokes that cover a wanted part of the picture; raises `UsageError` for an impossible `ratio`."
     def rand(a, b): return a + (b-a)*torch.rand((), generator=generator).item()
     most = _most_pixels(size, ratio)
-    target,done,failed = min(rand(*ratio)*size*size, most),np.zeros(size*size, bool),0
+    target = min(rand(*ratio)*size*size, most)
+    done,failed = np.zeros(size*size, bool),0
     while np.count_nonzero(done)<target:
         im,before = Image.frombytes('L', (size,size), done),done
         for _ in _stroke(ImageDraw.Draw(im), size, rand, .5**(failed//30)):

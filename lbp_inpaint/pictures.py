@@ -127,9 +127,11 @@ class Picture:
         source,             # Whatever `load_pixels` takes
         max_megapixels=200, # Refuse, from the header alone, what has more
     ):
-        self.source,self.name = source,source if isinstance(source, (str,Path)) else 'The picture'
+        self.source = source
+        self.name = source if isinstance(source, (str,Path)) else 'The picture'
         pixels,self.info = load_pixels(source, max_megapixels)
-        self.turned,self.notes = self.info.get('orientation') in (5,6,7,8),[*self.info.get('notes', ())]
+        self.turned = self.info.get('orientation') in (5,6,7,8)
+        self.notes = [*self.info.get('notes', ())]
         self.model,self.color,self.alpha = _separate(pixels, self.notes)
         self.tags = read_tags(source, self.info)
         if self.model not in ('1','L','RGB','CMYK'):
@@ -281,7 +283,7 @@ def _exif_parts(exif):
 # %% ../nbs/07_pictures.ipynb #a41d71ee
 def _resolution(info, main):
     "(across, down, unit) as TIFF has them, or None"
-    try: across,down,unit = *(float(o) for o in info['dpi']),2
+    try: (across,down),unit = (float(o) for o in info['dpi']),2
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
         across,down,unit = (main.get(k, d) for k,d in zip(_RESOLUTION, (0,0,2)))
     try: across,down = (float(o)*(2.54 if unit==3 else 1) for o in (across,down))
@@ -293,7 +295,7 @@ def _resolution(info, main):
 # %% ../nbs/07_pictures.ipynb #a351c9f5
 def _text(info):
     "(usual text, other text, comment) of a PNG file; other formats have a comment at most"
-    is_text = lambda k,v: isinstance(v, str) and not k.startswith(('XML:','Raw profile'))
+    def is_text(k, v): return isinstance(v, str) and not k.startswith(('XML:','Raw profile'))
     text = {k:v for k,v in info.items() if info.get('format')=='PNG' and k!='format' and is_text(k, v)}
     comment = text.pop('Comment', info.get('comment', b''))
     if isinstance(comment, bytes): comment = comment.decode('utf8', 'replace').strip('\0')
@@ -352,11 +354,14 @@ def _fitting_profile(carried, mode, notes):
 # %% ../nbs/07_pictures.ipynb #900989fd
 _EXIF_ROOM = 65_000 # bytes, in JPEG
 
+def _exif_tags(carried):
+    return {k:v for o in ('exposure','maker','owner') for k,v in carried.get(o, {}).items()}
+
 def _as_exif(carried, kind):
     "Tags as EXIF, or None"
-    main = dict(carried.get('about', {}))
+    main,sub = dict(carried.get('about', {})),_exif_tags(carried)
     if kind in ('WEBP','AVIF'): main |= dict(zip(_RESOLUTION, carried.get('resolution', ())))
-    new,sub = Image.Exif(),{k:v for o in ('exposure','maker','owner') for k,v in carried.get(o, {}).items()}
+    new = Image.Exif()
     new.update(main)
     if sub: new.get_ifd(_EXIF).update(sub)
     if carried.get('place'): new.get_ifd(_GPS).update(carried['place'])
@@ -382,7 +387,8 @@ def write_png16(
     chunks=(),       # More to write before the pixels: (name, bytes)
 ):
     "Write a PNG of 16 bits a channel."
-    h,w,kind = *a.shape[:2],{1:0,2:4,3:2,4:6}[1 if a.ndim==2 else a.shape[2]]
+    h,w = a.shape[:2]
+    kind = 0 if a.ndim==2 else {2:4,3:2,4:6}[a.shape[2]] # PNG's numbers of grey, grey with alpha, RGB, RGBA
     f.write(b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 16, kind, 0, 0, 0)))
     for k,v in chunks: f.write(_chunk(k, v))
     if icc: f.write(_chunk(b'iCCP', b'profile\0\0' + zlib.compress(icc)))
@@ -412,9 +418,8 @@ def _entries(directory, order):
 # %% ../nbs/07_pictures.ipynb #6401c1b0
 def _add_tags(f, carried):
     "Give the tags to a TIFF file that was just written"
-    sub = {k:v for o in ('exposure','maker','owner') for k,v in carried.get(o, {}).items()}
     new = carried.get('about', {}) | dict(zip(_RESOLUTION, carried.get('resolution', ())))
-    new |= {_EXIF:sub, _GPS:carried.get('place')}
+    new |= {_EXIF:_exif_tags(carried), _GPS:carried.get('place')}
     f.seek(0); head = f.read(8)
     if not any(new.values()) or head[2:4] not in (b'*\0',b'\0*'): return # BigTIFF begins at 4 gigabytes
     order = '<' if head[:2]==b'II' else '>'
@@ -503,9 +508,9 @@ def check_format(self:Picture,
     "Raise `PictureError` where the picture has transparency, and its file's format has none."
     stream = hasattr(path, 'write')
     kind = kind or (_own_format(self.info) if stream else output_format(path))
-    alpha = (None if kind in _CLEAR or not self.is_clear
-        else self.alpha if opaque is None else self.alpha[~opaque])
-    if alpha is not None and (alpha<_opaque(alpha)).any(): raise PictureError(
+    if kind in _CLEAR or not self.is_clear: return kind
+    alpha = self.alpha if opaque is None else self.alpha[~opaque]
+    if (alpha<_opaque(alpha)).any(): raise PictureError(
         f'{"The output" if stream else f"The output {path}"} is {kind}, which holds no transparency, '
         f'but {self.name} has some; write PNG, TIFF or WebP.')
     return kind
@@ -521,7 +526,8 @@ def save(self:Picture,
 ):
     "Write completely or not at all; warns of what the format cannot hold, raises `PictureError` on failure."
     stream,kind = hasattr(path, 'write'),self.check_format(path, kind)
-    where,notes = 'The output' if stream else f'The output {path}',self.notes[:]
+    where = 'The output' if stream else f'The output {path}'
+    notes = self.notes[:]
     model,color,alpha = self.model,self.color,self.alpha
     if kind not in _CLEAR: alpha = None # an opaque one says nothing
     color,alpha = _fit_numbers(color, alpha, kind, self.name, notes)

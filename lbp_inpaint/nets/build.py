@@ -125,10 +125,12 @@ class VariantNet(InpaintNet):
         settings:NetSettings, # What to build
     ):
         nn.Module.__init__(self) # not the paper's stages
-        s,self.config,self.guidance = settings,settings.config,find_guidance(settings.guidance)
-        n,variant = self.guidance.channels,VARIANTS[s.variant]
+        s,self.config = settings,settings.config
+        self.guidance = find_guidance(s.guidance)
+        n = self.guidance.channels
         self.g1 = LBPGenerator(unet=UNet(n+1, n, s.nf)) if self.guidance.completes else PassOn()
-        attention = make_attention(s.attention or variant['attention'], s.top_t, s.include_self)
+        kind = s.attention or VARIANTS[s.variant]['attention']
+        attention = make_attention(kind, s.top_t, s.include_self)
         self.g2 = ImageGenerator(unet=VariantUNet(4+n, 3, s.nf, attention, s.layer, bgr=s.variant=='release'))
         if s.resize_conv: use_resize_convs(self)
 

@@ -104,13 +104,15 @@ def read_vgg(
 # %% ../../nbs/14_nets.losses.ipynb #c79cd552
 def _vgg_layers(state):
     "Layers for the convolutions in `state`, up to the third feature wanted, and the places of the three"
-    at,body,picks,n = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight')),[],[],3
-    for i,after in pairwise([*at,at[-1]+2]):
-        conv = nn.Conv2d(n, len(state[f'{i}.weight']), 3, padding=1)
+    numbers = sorted(int(k.split('.')[0]) for k in state if k.endswith('.weight'))
+    body,picks,channels = [],[],3
+    for i,after in pairwise([*numbers,numbers[-1]+2]):
+        conv = nn.Conv2d(channels, len(state[f'{i}.weight']), 3, padding=1)
         conv.load_state_dict({k:state[f'{i}.{k}'] for k in ('weight','bias')})
-        first,n = bool(body) and isinstance(body[-1], nn.MaxPool2d),conv.out_channels
+        channels = conv.out_channels
+        follows_pooling = bool(body) and isinstance(body[-1], nn.MaxPool2d)
         body += [conv, nn.ReLU()]
-        if first or i==at[-1]: picks.append(len(body)-1)
+        if follows_pooling or i==numbers[-1]: picks.append(len(body)-1)
         if len(picks)==3: return nn.Sequential(*body),picks
         if after-i==3: body.append(nn.MaxPool2d(2))
     raise ValueError('too few layers')

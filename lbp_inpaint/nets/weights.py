@@ -72,7 +72,8 @@ def read_header(
 ) -> tuple:
     "The description in a file, without its tensors; raises `ValueError` saying in a few words what is wrong."
     with _opened(file) as f:
-        about,slices = (f.metadata() or {}).get('about'),{k:f.get_slice(k) for k in f.keys()}
+        about = (f.metadata() or {}).get('about')
+        slices = {k:f.get_slice(k) for k in f.keys()}
         tensors = {k:(v.get_dtype(),tuple(v.get_shape())) for k,v in slices.items()}
     if about is None: return None,None,tensors
     try:
@@ -221,6 +222,7 @@ def _read_config(file):
         raise _Unusable('config.json is not as it was written (its digest differs)')
     return config
 
+# %% ../../nbs/28_nets.weights.ipynb #242fb702
 def _drop_config(file):
     "Remove a description of format 1"
     try: _read_config(file)
