@@ -11,7 +11,6 @@ __all__ = ['PRECISIONS', 'from_uint8', 'to_uint8', 'to_pil', 'composite', 'to_gr
            'sample_generator', 'picture_grid']
 
 # %% ../nbs/03_core.ipynb #86b8acc8
-import warnings
 import numpy as np, torch
 from PIL import Image, ImageDraw, ImageFont
 from .errors import *

@@ -11,7 +11,7 @@ __all__ = ['l1', 'psnr', 'ssim']
 
 # %% ../nbs/09_metrics.ipynb #b364f34c
 from concurrent.futures import ThreadPoolExecutor
-import numpy as np, torch
+import torch
 from skimage.metrics import structural_similarity
 from .core import *
 

@@ -10,7 +10,6 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.gated.html.md"""
 __all__ = ['GatedConv', 'GatedNet', 'sn_patch_discriminator']
 
 # %% ../../nbs/25_nets.gated.ipynb #508c2ee1
-import torch, torch.nn.functional as F
 from torch import nn
 from .parts import *
 from .contextual import *

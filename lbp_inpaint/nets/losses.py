@@ -12,7 +12,6 @@ __all__ = ['ReconstructionLoss', 'AdversarialLoss', 'MultiLevelLoss', 'read_vgg'
 
 # %% ../../nbs/14_nets.losses.ipynb #e9de2458
 from itertools import pairwise
-from pathlib import Path
 import torch, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
