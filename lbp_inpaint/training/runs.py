@@ -55,7 +55,9 @@ class TrackPosition(Callback):
         if hasattr(ds, 'epoch'): ds.epoch = self.position['total']
     def after_batch(self):
         if self.training: self.position['batch'] = self.iter+1
-    def after_epoch(self): self.position.update(epoch=self.epoch+1, batch=0, total=self.position['total']+1)
+    def after_epoch(self):
+        if not self.fitting: return # `validate` alone
+        self.position.update(epoch=self.epoch+1, batch=0, total=self.position['total']+1)
 
 # %% ../../nbs/46_training.runs.ipynb #d1bef1ab
 def random_generators():
@@ -284,20 +286,26 @@ class Checkpoints(Callback):
 # %% ../../nbs/46_training.runs.ipynb #1e874c32
 @patch
 def after_batch(self:Checkpoints):
+    if not self.fitting: return
     if num_distrib()<=1: self.learn.stop_agreed = self.stop_asked
     if not self.training:
         if self.stop_agreed: raise CancelValidException
         return
-    if self.stop_agreed: self.save('stopped'); raise CancelFitException
+    if self.stop_agreed:
+        self.save('stopped')
+        raise CancelFitException
     due = time.monotonic()-self.saved>60*self.minutes or self.steps and self.train_iter%self.steps==0
     if due: self.save()
 
 @patch
 def after_validate(self:Checkpoints): # will be done again, from the same generators
-    if self.stop_agreed: self.save('stopped', self.generators); raise CancelFitException
+    if self.fitting and self.stop_agreed:
+        self.save('stopped', self.generators)
+        raise CancelFitException
 
 @patch
 def after_epoch(self:Checkpoints):
+    if not self.fitting: return
     row = {k:float(v) for k,v in zip(self.recorder.metric_names[1:-1], self.recorder.final_record)}
     self.rows.append(dict(phase=self.position['phase'], epoch=self.epoch, **row))
     self._keep_best(row)

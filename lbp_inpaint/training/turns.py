@@ -147,6 +147,7 @@ class AdversarialLearner(Learner):
         **kwargs
     ):
         self.autocast,self.replay,self.signs = nullcontext,noop,{}
+        self.fitting = False
         self.stop_asked = self.stop_agreed = self.last_checkpoint = None
         super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr,
             splitter=network_groups,
@@ -246,8 +247,10 @@ def no_memory(
 @patch
 def fit(self:AdversarialLearner, *args, **kwargs):
     "As `Learner.fit`; raises `InpaintError` with its own words."
+    self.fitting = True
     try: super(AdversarialLearner, self).fit(*args, **kwargs)
     except InpaintError as e:
         e.args = (original_message(e),)
         raise
     except torch.OutOfMemoryError: raise InpaintError(no_memory(self)) from None
+    finally: self.fitting = False
