@@ -118,10 +118,14 @@ def restore_state(self:TurnLosses, tensors, plain):
 
 # %% ../../nbs/42_training.turns.ipynb #75b9dc9e
 class SmoothLoss(AvgSmoothLoss):
-    "fastai's, kept where the loss is: to fetch it, the processor would wait for the GPU at each batch."
+    "fastai's, of finite losses, kept where they are: to fetch one, the processor would wait for the GPU."
     def accumulate(self, learn):
+        loss = learn.loss.detach().mean()
+        self.val = self.val.to(loss.device)
+        so_far = self.value if self.count else torch.zeros_like(loss)
         self.count += 1
-        self.val = torch.lerp(learn.loss.detach().mean(), self.val.to(learn.loss.device), self.beta)
+        self.val = torch.lerp(torch.where(loss.isfinite(), loss, so_far), self.val, self.beta)
+
 
 # %% ../../nbs/42_training.turns.ipynb #30e7258d
 class NoAccumulation(Callback):
