@@ -21,6 +21,7 @@ from numbers import Integral
 from fastai.data.all import *
 from fastai.torch_core import show_image
 from PIL import Image, ImageOps
+from scipy.ndimage import binary_dilation
 from ..errors import *
 from ..settings import *
 from ..core import *
@@ -401,17 +402,21 @@ def __str__(self:FolderMasks):
 # %% ../../nbs/40_training.data.ipynb #f0dd442f
 @patch
 def __call__(self:FolderMasks, size, generator):
-    hole = scaled_hole(
-        read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
+    file = self.files[torch.randint(len(self.files), (), generator=generator).item()]
+    hole = scaled_hole(read_hole(file), size)
+    if hole.all(): raise MaskError(f'{file} leaves nothing known when it is scaled to {size} pixels; '
+        'take it out of the folder of masks.')
     h,w = hole.shape
     u,v,mirror,pixel = torch.rand(4, generator=generator).tolist()
     x,y = round(u*(w-size)),round(v*(h-size))
-    if not hole[y:y+size, x:x+size].any():
-        rows,columns = hole.nonzero()
+    shown = hole[y:y+size, x:x+size]
+    if shown.all() or not shown.any():
+        rows,columns = (hole & binary_dilation(~hole) if shown.all() else hole).nonzero()
         k = int(pixel*len(rows))
         x,y = (min(max(0, c-size//2), o-size) for c,o in ((columns[k],w),(rows[k],h)))
     part = hole[y:y+size, x:x+size].astype(np.float32)
     return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part)[None]
+
 
 # %% ../../nbs/40_training.data.ipynb #7b082f49
 def check_size(
