@@ -363,6 +363,7 @@ def write_json(self:Checkpoints,
 def _keep_best(self:Checkpoints, row):
     name = first(o for o in self.metrics_for_best if o in row)
     score = -row[name] if 'loss' in name else row[name]
+    if math.isnan(score): return
     phase = self.position['phase']
     if self.best and self.best['phase']==phase and self.best['score']>=score: return
     self.best = dict(metric=name, score=score, phase=phase, epoch=self.epoch)
