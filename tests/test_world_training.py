@@ -521,3 +521,14 @@ def test_results_are_shown_in_rows(dls, photos):
     quietly(learn.show_results, dl=dls.test_dl(photos), nrows=3)
     assert rows==[(1,1),(3,3)]
     refused(UsageError, 'use nrows', learn.show_results, ncols=2)
+
+def test_results_are_those_of_the_moving_average(dls):
+    "Which is what is exported and used for fills"
+    learn = learner(dls, lr=1e-2, cbs=EMA(.9))
+    learn.phase(True)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    def shown(): return np.asarray(learn.results_grid(dls.valid))
+    drawn = shown()
+    with learn.ema.swapped(): averaged = shown()
+    learn.remove_cb(EMA)
+    assert (drawn==averaged).all() and (drawn!=shown()).any()

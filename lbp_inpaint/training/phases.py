@@ -113,9 +113,12 @@ def fit_phases(self:InpaintLearner,
     done = dict(self.position) if self.pending else dict(phase=0)
     with stop_signals(self):
         for phase,n in ((1,n_lbp),(2,n_joint)):
-            if not n or phase<done['phase']: continue
+            if phase<done['phase']: continue
+            if phase==done['phase'] and done['epoch']>=n: # nothing of it is left
+                self.skip_pending()
+                continue
+            if not n: continue
             if phase>done['phase']: self.enter_phase(phase)
-            elif done['epoch']>=n: self.skip_pending(); continue
             if decay: self.fit_flat_cos(n, self.rates(lr), div_final=1e5, pct_start=1-decay, cbs=cbs)
             else: self.fit(n, lr, cbs=cbs)
             if self.stop_agreed or (self.stop_asked and num_distrib()<=1): return
@@ -238,7 +241,7 @@ def results_grid(self:InpaintLearner,
     device = next(self.net.parameters()).device
     image,mask,truth = (o[:max_n].to(device) for o in dl.one_batch())
     training = self.net.training
-    with torch.no_grad(): lbp,fill = self.net.eval()(image, mask)
+    with torch.no_grad(), self.averaged(): lbp,fill = self.net.eval()(image, mask)
     self.net.train(training)
     maps = {} if lbp is None else {f'completed {MAP_NAMES[system_of(self.net)]}':lbp}
     columns = {'input':image, **maps, 'fill':fill, 'truth':truth}
