@@ -73,10 +73,10 @@ def one_hole(
     if m.shape not in ((size,size),(1,size,size),(size,size,1)): raise UsageError(
         f'The mask function gave a mask of shape ({",".join(map(str, m.shape))}); {wanted}.')
     m = m.reshape(1,size,size).float()
-    if (top := m.max().item()) in (255,65535): m = m/top
+    low,top = m.min().item(),m.max().item()
+    if top in (255,65535): m = m/top
     if not ((m==0)|(m==1)).all(): raise UsageError(
-        f'The mask function gave values from {m.min().item():g} to {top:g} with others between them; '
-        f'{wanted}.')
+        f'The mask function gave values from {low:g} to {top:g}, and not 0 and 1 alone; {wanted}.')
     if m.all(): raise UsageError(f'The mask function gave a hole that covers the whole picture; {wanted}.')
     return m
 
@@ -275,7 +275,8 @@ class InpaintDL(TfmdDL):
                 if workers is None: workers = set(multiprocessing.active_children())-others
                 yield self.dataset.assemble(*b) if self.dataset.sides else b
         finally:
-            end_workers(workers or ())
+            if workers is None: workers = set(multiprocessing.active_children())-others # no batch came
+            end_workers(workers)
             batches.close()
 
     def to_detach(self, b, cpu=True, gather=True):
@@ -536,7 +537,7 @@ def test_dl(self:InpaintDataLoaders,
     if not files: raise PictureError('There are no pictures to test with; '
         'give paths, or a folder that holds some.')
     test = InpaintDataset(list(files), ds.size, ds.mask_fn, ds.seed, bad=ds.bad)
-    return InpaintDL(test, bs=bs or self.train.bs, shuffle=False, drop_last=False, device=self.device)
+    return self.valid.new(test, bs=bs or self.train.bs)
 
 # %% ../../nbs/40_training.data.ipynb #cae6d38d
 @patch
