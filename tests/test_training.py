@@ -13,6 +13,7 @@ from lbp_inpaint.training import command, duration, sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
 from lbp_inpaint.errors import InpaintError, PictureError, Stopped, UsageError
 from lbp_inpaint.image_files import to_tensor
+from lbp_inpaint.settings import TrainSettings
 from lbp_inpaint.nets.weights import read_about
 from lbp_inpaint.training.data import InpaintDataLoaders, InpaintDataset, InpaintDL
 from lbp_inpaint.filling.inpainter import Inpainter
@@ -387,3 +388,12 @@ def test_a_duration_that_was_interrupted_ends_as_the_numbers_that_it_came_to(fol
     train(folder, tmp_path/'whole', **{**quick, 'n_joint':config['n_joint'], 'passes':config['passes']})
     (a,about),(b,other) = (load_state(tmp_path/o/'last.safetensors') for o in ('parts','whole'))
     assert a.keys()==b.keys() and all(torch.equal(a[k], b[k]) for k in a) and about['rows']==other['rows']
+
+def test_the_time_that_listing_the_pictures_takes_belongs_to_a_duration(folder, tmp_path, monkeypatch):
+    listed,counted,load = [],[],command.load_pictures
+    def noting(*args): listed.append(time.monotonic()); return load(*args)
+    def count(run, settings, make, began): counted.append(began); return settings
+    monkeypatch.setattr(command, 'load_pictures', noting)
+    monkeypatch.setattr(command, 'count_epochs', count)
+    command.start_run(folder, tmp_path/'run', TrainSettings(nf=1, duration=5, device='cpu', **PLAIN))
+    assert counted[0]<=listed[0]

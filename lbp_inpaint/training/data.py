@@ -91,9 +91,11 @@ class InpaintDataset:
         seed:int=0,            # Everything random is keyed on (seed, `epoch`, number of the picture)
         augment:bool=False,    # Random crops and mirror images; the centre crop without it
         bad:BadPictures=None,  # Where pictures that cannot be read are named; warnings without it
-        # Times that an epoch goes through the pictures, each time with other crops and holes
-        passes:int=1,
-    ): store_attr(); self.epoch,self.bad,self.decoded,self.sides = 0,bad or BadPictures(),None,None
+        passes:int=1,          # Times that an epoch goes through the pictures, with other crops and holes
+    ):
+        store_attr()
+        self.bad,self.epoch = bad or BadPictures(),0
+        self.decoded = self.sides = None # see `keep`
 
     def __len__(self): return self.passes*len(self.files)
 
@@ -107,7 +109,7 @@ class InpaintDataset:
 # %% ../../nbs/40_training.data.ipynb #5fb1d23d
 @patch
 def hole(self:InpaintDataset, generator):
-    "A mask of the mask function's, `(1,size,size)`"
+    "A mask from the mask function, `(1,size,size)`"
     return one_hole(self.mask_fn(self.size, generator), self.size)
 
 @patch
@@ -304,7 +306,7 @@ def show_batch(self:InpaintDL,
     max_n:int=4,       # Samples of the batch to show
     show:bool=True,    # Show the picture, rather than return it?
     nrows:int=None,    # Samples to show, out of as many batches as it takes
-    ncols=None, unique:bool=False, # Of fastai's, and refused
+    ncols=None, unique:bool=False, # fastai's own, refused here
     figsize:tuple=None, # Inches
     **kwargs
 ):
@@ -338,7 +340,7 @@ def picture_files(
     folder, # Folder, searched to the bottom
 ) -> list: # Paths, sorted
     "Files whose endings are those of pictures; warns of contact sheets that are left out."
-    # which Python's table of endings knows from 3.13 on only
+    # Python's own table of endings has .webp from 3.13 on only
     found = sorted(get_files(folder, extensions=image_extensions|{'.webp'}))
     runs = {}
     sheets = [f for f in found if _is_sheet(f, runs)]
@@ -514,13 +516,14 @@ class InpaintDataLoaders(DataLoaders):
         "Pictures in a folder, split, cropped and given holes."
         refuse_arguments(kwargs, _settings_of(cls.from_folder), ADVICE, 'from_folder')
         TrainSettings(valid_pct=valid_pct) # which checks it
-        files,path = training_pictures(path, getattr(mask_fn, 'folder', None)),Path(path)
+        files = training_pictures(path, getattr(mask_fn, 'folder', None))
+        path = Path(path)
         train,valid = _split(files, path, valid_pct, seed)
         if not train: raise PictureError(
             f'All {len(valid)} pictures below {path} are in folders called valid; '
             'put some elsewhere to train on, or give `valid_pct`.')
-        return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures,
-            passes, sides)
+        return cls.from_files(train, valid, path, bs=bs, size=size, seed=seed, mask_fn=mask_fn,
+            num_workers=num_workers, device=device, bad_pictures=bad_pictures, passes=passes, sides=sides)
 
 # %% ../../nbs/40_training.data.ipynb #41184321
 @patch
