@@ -18,7 +18,7 @@ from lbp_inpaint.training.data import InpaintDataLoaders
 from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import load_net, save_net
 from lbp_inpaint.training.phases import inpaint_learner
-from lbp_inpaint.training.runs import keep_previous, load_state, save_state
+from lbp_inpaint.training.runs import Checkpoints, keep_previous, load_state, save_state
 from lbp_inpaint.training.steps import FiniteSteps
 
 torch.set_num_threads(1) # forked children may not share a pool of threads
@@ -266,13 +266,14 @@ class Inject(Callback):
         if self.now and self.where=='gradient' and self.turn.name==self.turn_at: self.learning[0].grad.view(-1)[0] = self.value
 
 def nan(tmp, n, rng):
-    "NaN or infinity in a picture, a loss or a gradient, in any turn of either phase: that turn is skipped and counted, the others are not, all weights stay finite"
+    "NaN or infinity in a picture, a loss or a gradient, in any turn of either phase: that turn is skipped and counted, the others are not, all weights stay finite, and the run is saved"
     folder = pictures(tmp/'data')
     for i in range(n):
         gen,joint = rng(i),i%2
         where,value = ('picture','loss','gradient')[i//2%3],(float('nan'),float('inf'))[i//6%2]
         torch.manual_seed(0)
-        learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=1, lambda_p=0, lambda_s=0, lambda_lbp=1, cbs=FiniteSteps())
+        learn = inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=1, lambda_p=0, lambda_s=0, lambda_lbp=1,
+            cbs=[FiniteSteps(), Checkpoints(tmp/f'run{i}')])
         learn.phase(joint)
         turn = gen.choice(learn.turns).name
         learn.add_cb(Inject(where, value, gen.randrange(5), turn))
@@ -283,7 +284,8 @@ def nan(tmp, n, rng):
         steps = {n:{int(adam[p]['step']) for p in learn.model[n].parameters()} for t in learn.turns for n in t.players}
         if where=='picture': fine = set(skipped)=={t.name for t in learn.turns} # every turn of a batch looks at the truth
         else: fine = skipped=={turn:1} and all(steps[n]=={4 if t.name==turn else 5} for t in learn.turns for n in t.players)
-        yield i, fine and finite, f'{where} {value} in {turn}: skipped {skipped}, steps {steps}, finite {finite}'
+        saved = load_state(tmp/f'run{i}'/'last.safetensors')[1]['skipped']==skipped
+        yield i, fine and finite and saved, f'{where} {value} in {turn}: skipped {skipped}, steps {steps}, finite {finite}, saved {saved}'
 
 CHANGES = [('workers',1,True), ('n-joint',3,True), ('every',7,True), ('minutes',3,True), ('half',None,True), ('moved',None,True),
     *((k,v,False) for k,v in {'nf':2, 'seed':1, 'bs':2, 'size':512, 'lr':1e-3, 'decay':.25, 'precision':'bf16', 'clip':2, 'ema':.99, 'lambda-m':1, 'lambda-r':1, 'lambda-a':1, 'lambda-lbp':0,

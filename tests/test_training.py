@@ -1,5 +1,5 @@
 "Training learns, keeps what it learnt, and is the same each time."
-import csv, json, math, shutil, signal
+import csv, json, math, multiprocessing, shutil, signal, time
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -11,17 +11,18 @@ from fastai.optimizer import OptimWrapper
 from skimage.metrics import peak_signal_noise_ratio
 from lbp_inpaint.training import command, duration, sets
 from lbp_inpaint.training.card import check_card, earlier_trainings
-from lbp_inpaint.errors import InpaintError, Stopped, UsageError
+from lbp_inpaint.errors import InpaintError, PictureError, Stopped, UsageError
 from lbp_inpaint.image_files import to_tensor
+from lbp_inpaint.settings import TrainSettings
 from lbp_inpaint.nets.weights import read_about
-from lbp_inpaint.training.data import InpaintDataLoaders
+from lbp_inpaint.training.data import InpaintDataLoaders, InpaintDataset, InpaintDL
 from lbp_inpaint.filling.inpainter import Inpainter
 from lbp_inpaint.training.command import train
 from lbp_inpaint.training.objectives import hole_crops
 from lbp_inpaint.training.phases import inpaint_learner
 from lbp_inpaint.masks import center_mask
 from lbp_inpaint.metrics import l1
-from lbp_inpaint.training.runs import load_state
+from lbp_inpaint.training.runs import Checkpoints, load_state
 from lbp_inpaint.training.steps import EMA, FiniteSteps, TurnPrecision
 from lbp_inpaint.training.turns import AdamWrapper
 from lbp_inpaint.training.watch import GameWatch
@@ -336,6 +337,34 @@ def test_the_benchmark_of_steps_takes_steps():
     rows = [row for job in jobs for row in job.run()]
     assert [o['what'] for o in rows]==['phase 1','phase 2','x','x'] and not any('skipped' in o for o in rows) and all(o['ms']>0 and o['flops']>0 for o in rows)
 
+@pytest.mark.skipif(not hasattr(signal, 'alarm'), reason='workers are ended by signals')
+def test_a_first_batch_that_fails_leaves_no_process_behind(folder, tmp_path):
+    class Fails(InpaintDataset):
+        "The first picture, as soon as another process is at its own, which takes an hour"
+        def __getitem__(self, i):
+            if i: (tmp_path/'begun').touch(); time.sleep(3600)
+            while not (tmp_path/'begun').exists(): time.sleep(.01)
+            raise PictureError('No picture; add one.')
+    before = set(multiprocessing.active_children())
+    with pytest.raises(PictureError) as e: # which holds on to the loader, as a traceback does
+        next(iter(InpaintDL(Fails(sorted(folder.glob('*.png'))), bs=1, shuffle=False, num_workers=2)))
+    for o in set(multiprocessing.active_children())-before: o.join(10)
+    assert set(multiprocessing.active_children())<=before and 'add one' in str(e.value)
+
+def test_a_phase_that_was_trained_for_long_enough_leaves_the_next_one_whole(folder, tmp_path):
+    "Though more epochs of it have been trained than are asked for now"
+    def learner():
+        cbs = [FiniteSteps(), Checkpoints(tmp_path)]
+        return inpaint_learner(InpaintDataLoaders.from_folder(folder, device='cpu'), nf=1, cbs=cbs, **PLAIN)
+    learn = learner()
+    with learn.no_bar(), learn.no_logging(): learn.fit_phases(2, 0)
+    for n_lbp in (0,1):
+        learn = learner()
+        learn.resume(tmp_path)
+        learn.remove_cb(Checkpoints)
+        with learn.no_bar(), learn.no_logging(): learn.fit_phases(n_lbp, 1)
+        assert learn.position==dict(phase=2, epoch=1, batch=0, total=3)
+
 class StopAt(Callback):
     "Ask the run to stop at batch `at`"
     order = 89
@@ -359,3 +388,12 @@ def test_a_duration_that_was_interrupted_ends_as_the_numbers_that_it_came_to(fol
     train(folder, tmp_path/'whole', **{**quick, 'n_joint':config['n_joint'], 'passes':config['passes']})
     (a,about),(b,other) = (load_state(tmp_path/o/'last.safetensors') for o in ('parts','whole'))
     assert a.keys()==b.keys() and all(torch.equal(a[k], b[k]) for k in a) and about['rows']==other['rows']
+
+def test_the_time_that_listing_the_pictures_takes_belongs_to_a_duration(folder, tmp_path, monkeypatch):
+    listed,counted,load = [],[],command.load_pictures
+    def noting(*args): listed.append(time.monotonic()); return load(*args)
+    def count(run, settings, make, began): counted.append(began); return settings
+    monkeypatch.setattr(command, 'load_pictures', noting)
+    monkeypatch.setattr(command, 'count_epochs', count)
+    command.start_run(folder, tmp_path/'run', TrainSettings(nf=1, duration=5, device='cpu', **PLAIN))
+    assert counted[0]<=listed[0]

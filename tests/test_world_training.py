@@ -206,6 +206,19 @@ def test_a_crop_without_a_hole_moves_to_it(tmp_path):
     own = FolderMasks(tmp_path)
     for i in range(30): assert own(256, sample_generator(0,0,i)).any()
 
+def test_a_crop_that_is_all_hole_moves_to_where_something_is_known(tmp_path, folder):
+    "As half of a wide picture that is missing; a hole without anything around it would end the training"
+    half = np.zeros((100,400), bool); half[:,:300] = True
+    Image.fromarray(half).save(tmp_path/'half.png')
+    own = FolderMasks(tmp_path)
+    for i in range(30): assert 0<own(64, sample_generator(0,0,i)).mean()<1
+    for _,mask,_ in loaders(folder, mask_fn=own, passes=3).train: assert 0<mask.mean()<1
+
+def test_a_mask_that_leaves_nothing_known_at_the_size_of_crops_is_named(tmp_path, folder):
+    lines = np.ones((2560,2560), bool); lines[::40] = False # a fortieth is known, and a tenth of a pixel wide
+    Image.fromarray(lines).save(tmp_path/'lines.png')
+    refused(MaskError, 'lines.png leaves nothing known when it is scaled to 256 pixels', loaders, folder, mask_fn=FolderMasks(tmp_path))
+
 def test_masks_that_do_not_serve_are_left_out_with_a_note(scratches):
     Image.new('L', (64,64)).save(scratches/'black.png')
     Image.new('L', (64,64), 255).save(scratches/'white.png')
@@ -508,3 +521,14 @@ def test_results_are_shown_in_rows(dls, photos):
     quietly(learn.show_results, dl=dls.test_dl(photos), nrows=3)
     assert rows==[(1,1),(3,3)]
     refused(UsageError, 'use nrows', learn.show_results, ncols=2)
+
+def test_results_are_those_of_the_moving_average(dls):
+    "Which is what is exported and used for fills"
+    learn = learner(dls, lr=1e-2, cbs=EMA(.9))
+    learn.phase(True)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    def shown(): return np.asarray(learn.results_grid(dls.valid))
+    drawn = shown()
+    with learn.ema.swapped(): averaged = shown()
+    learn.remove_cb(EMA)
+    assert (drawn==averaged).all() and (drawn!=shown()).any()

@@ -21,7 +21,7 @@ from .sets import *
 
 # %% ../../nbs/56_training.card.ipynb #003f8926
 FACTS = dict(
-    nf='width of both generators',
+    nf='width of the generators',
     pictures='training pictures', held_out='validation pictures', folder='name of the folder they came from',
     masks='how holes were made, in words',
     n_lbp='epochs of phase 1', n_joint='epochs of phase 2', steps='batches in both phases',
@@ -150,8 +150,8 @@ def model_index(
     results:dict, # `results.json` of an evaluation
 ) -> list: # Plain data: one model, a result for each kind of hole, means over pictures
     "An evaluation in the Hub's words."
-    task,held_out = (dict(type='image-to-image', name='Image inpainting'),
-        f'{len(results["pictures"])} held-out pictures')
+    task = dict(type='image-to-image', name='Image inpainting')
+    held_out = f'{len(results["pictures"])} held-out pictures'
     def told(o): return o['metric'] if o['over']=='picture' else f'hole {o["metric"]}'
     rows = [o for o in results['table'] if o['method']==name]
     # the Hub joins what differs by name alone
@@ -188,6 +188,18 @@ def split_card(
     return (yaml.safe_load(head),page.lstrip('\n')) if dashes and text.startswith('---\n') else ({},text)
 
 # %% ../../nbs/56_training.card.ipynb #7a6a86f9
+# system -> what its weights are, and its width in its paper
+_generators = dict(lbp=("both generators of Wu, Zhou and Li's system",64),
+    ca=('the generator of contextual attention (Yu et al., 2018)',32),
+    sh=('the generator of Shift-Net (Yan et al., 2018)',64),
+    gc=('the generator of gated convolution (Yu et al., 2019)',48),
+    ec=('both generators of EdgeConnect (Nazeri et al., 2019)',64))
+
+def _title(name, facts):
+    what,width = _generators[facts.get('system', 'lbp')]
+    return (f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint: {what} at width {facts["nf"]}, '
+        f"where the paper's is {width}.")
+
 SECTIONS = 'Data','Training','Numbers','Limits','Licence'
 _limits_of_all = ('The networks work at 256 pixels: larger holes are scaled down, filled and scaled up.',
     'What was not in the training pictures is filled by what was learnt from them.',
@@ -236,10 +248,8 @@ def card_text(
     texts = dict(Data=_data_text(facts, stages), Training=_training_text(stages), Limits=limits,
         Numbers=_evaluated_text(results) if results else _validated_text(facts),
         Licence=f'{facts.get("licence") or _no_licence}.')
-    head = (f'# Model card: `{name}`\n\nInpainting weights of lbp-inpaint: both generators of Wu, '
-        f'Zhou and Li\'s system at width {facts["nf"]}, where the paper\'s is 64.')
     text = f'{card_head(name, facts, results)}\n' + '\n\n'.join(
-        [head, *(f'## {k}\n\n{texts[k]}' for k in SECTIONS)])+'\n'
+        [_title(name, facts), *(f'## {k}\n\n{texts[k]}' for k in SECTIONS)])+'\n'
     check_card(text)
     return text
 

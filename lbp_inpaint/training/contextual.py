@@ -101,8 +101,7 @@ class ContextualObjectives(TwoStageObjectives):
     recordable = False # nobody has tried second derivatives in a recording
     def __init__(self,
         net:ContextualNet,      # The generator
-        # Width of the critics; twice that of the generator without it, as in the paper
-        judge_nf:int=None,
+        judge_nf:int=None,      # Width of the critics; twice the generator's without it, as in the paper
         size:int=256,           # Side of the training pictures, a multiple of 32; the window is half of it
         # Discount of a pixel's true value for each step into the hole; .9 in the published code
         gamma:float=.99,
@@ -117,8 +116,8 @@ class ContextualObjectives(TwoStageObjectives):
         if size%32: raise UsageError(
             f'The critics need pictures whose side is a multiple of 32, but size = {size} came.')
         nf = judge_nf or 2*net.config['nf']
-        self.dg,self.dl,self.penalty,self.signs = (
-            global_critic(size, nf),window_critic(size//2, nf),GradientPenalty(),{})
+        self.dg,self.dl = global_critic(size, nf),window_critic(size//2, nf)
+        self.penalty,self.signs = GradientPenalty(),{}
         self.networks = dict(g=net.g) | (dict(dg=self.dg, dl=self.dl) if lambda_a else {})
 
 # %% ../../nbs/49_training.contextual.ipynb #bbdbdeb3

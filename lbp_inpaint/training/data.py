@@ -21,6 +21,7 @@ from numbers import Integral
 from fastai.data.all import *
 from fastai.torch_core import show_image
 from PIL import Image, ImageOps
+from scipy.ndimage import binary_dilation
 from ..errors import *
 from ..settings import *
 from ..core import *
@@ -72,10 +73,10 @@ def one_hole(
     if m.shape not in ((size,size),(1,size,size),(size,size,1)): raise UsageError(
         f'The mask function gave a mask of shape ({",".join(map(str, m.shape))}); {wanted}.')
     m = m.reshape(1,size,size).float()
-    if (top := m.max().item()) in (255,65535): m = m/top
+    low,top = m.min().item(),m.max().item()
+    if top in (255,65535): m = m/top
     if not ((m==0)|(m==1)).all(): raise UsageError(
-        f'The mask function gave values from {m.min().item():g} to {top:g} with others between them; '
-        f'{wanted}.')
+        f'The mask function gave values from {low:g} to {top:g}, and not 0 and 1 alone; {wanted}.')
     if m.all(): raise UsageError(f'The mask function gave a hole that covers the whole picture; {wanted}.')
     return m
 
@@ -90,9 +91,11 @@ class InpaintDataset:
         seed:int=0,            # Everything random is keyed on (seed, `epoch`, number of the picture)
         augment:bool=False,    # Random crops and mirror images; the centre crop without it
         bad:BadPictures=None,  # Where pictures that cannot be read are named; warnings without it
-        # Times that an epoch goes through the pictures, each time with other crops and holes
-        passes:int=1,
-    ): store_attr(); self.epoch,self.bad,self.decoded,self.sides = 0,bad or BadPictures(),None,None
+        passes:int=1,          # Times that an epoch goes through the pictures, with other crops and holes
+    ):
+        store_attr()
+        self.bad,self.epoch = bad or BadPictures(),0
+        self.decoded = self.sides = None # see `keep`
 
     def __len__(self): return self.passes*len(self.files)
 
@@ -106,7 +109,7 @@ class InpaintDataset:
 # %% ../../nbs/40_training.data.ipynb #5fb1d23d
 @patch
 def hole(self:InpaintDataset, generator):
-    "A mask of the mask function's, `(1,size,size)`"
+    "A mask from the mask function, `(1,size,size)`"
     return one_hole(self.mask_fn(self.size, generator), self.size)
 
 @patch
@@ -274,7 +277,8 @@ class InpaintDL(TfmdDL):
                 if workers is None: workers = set(multiprocessing.active_children())-others
                 yield self.dataset.assemble(*b) if self.dataset.sides else b
         finally:
-            end_workers(workers or ())
+            if workers is None: workers = set(multiprocessing.active_children())-others # no batch came
+            end_workers(workers)
             batches.close()
 
     def to_detach(self, b, cpu=True, gather=True):
@@ -302,7 +306,7 @@ def show_batch(self:InpaintDL,
     max_n:int=4,       # Samples of the batch to show
     show:bool=True,    # Show the picture, rather than return it?
     nrows:int=None,    # Samples to show, out of as many batches as it takes
-    ncols=None, unique:bool=False, # Of fastai's, and refused
+    ncols=None, unique:bool=False, # fastai's own, refused here
     figsize:tuple=None, # Inches
     **kwargs
 ):
@@ -336,7 +340,7 @@ def picture_files(
     folder, # Folder, searched to the bottom
 ) -> list: # Paths, sorted
     "Files whose endings are those of pictures; warns of contact sheets that are left out."
-    # which Python's table of endings knows from 3.13 on only
+    # Python's own table of endings has .webp from 3.13 on only
     found = sorted(get_files(folder, extensions=image_extensions|{'.webp'}))
     runs = {}
     sheets = [f for f in found if _is_sheet(f, runs)]
@@ -401,17 +405,21 @@ def __str__(self:FolderMasks):
 # %% ../../nbs/40_training.data.ipynb #f0dd442f
 @patch
 def __call__(self:FolderMasks, size, generator):
-    hole = scaled_hole(
-        read_hole(self.files[torch.randint(len(self.files), (), generator=generator).item()]), size)
+    file = self.files[torch.randint(len(self.files), (), generator=generator).item()]
+    hole = scaled_hole(read_hole(file), size)
+    if hole.all(): raise MaskError(f'{file} leaves nothing known when it is scaled to {size} pixels; '
+        'take it out of the folder of masks.')
     h,w = hole.shape
     u,v,mirror,pixel = torch.rand(4, generator=generator).tolist()
     x,y = round(u*(w-size)),round(v*(h-size))
-    if not hole[y:y+size, x:x+size].any():
-        rows,columns = hole.nonzero()
+    shown = hole[y:y+size, x:x+size]
+    if shown.all() or not shown.any():
+        rows,columns = (hole & binary_dilation(~hole) if shown.all() else hole).nonzero()
         k = int(pixel*len(rows))
         x,y = (min(max(0, c-size//2), o-size) for c,o in ((columns[k],w),(rows[k],h)))
     part = hole[y:y+size, x:x+size].astype(np.float32)
     return torch.from_numpy(part[:,::-1].copy() if mirror<.5 else part)[None]
+
 
 # %% ../../nbs/40_training.data.ipynb #7b082f49
 def check_size(
@@ -508,13 +516,14 @@ class InpaintDataLoaders(DataLoaders):
         "Pictures in a folder, split, cropped and given holes."
         refuse_arguments(kwargs, _settings_of(cls.from_folder), ADVICE, 'from_folder')
         TrainSettings(valid_pct=valid_pct) # which checks it
-        files,path = training_pictures(path, getattr(mask_fn, 'folder', None)),Path(path)
+        files = training_pictures(path, getattr(mask_fn, 'folder', None))
+        path = Path(path)
         train,valid = _split(files, path, valid_pct, seed)
         if not train: raise PictureError(
             f'All {len(valid)} pictures below {path} are in folders called valid; '
             'put some elsewhere to train on, or give `valid_pct`.')
-        return cls.from_files(train, valid, path, bs, size, seed, mask_fn, num_workers, device, bad_pictures,
-            passes, sides)
+        return cls.from_files(train, valid, path, bs=bs, size=size, seed=seed, mask_fn=mask_fn,
+            num_workers=num_workers, device=device, bad_pictures=bad_pictures, passes=passes, sides=sides)
 
 # %% ../../nbs/40_training.data.ipynb #41184321
 @patch
@@ -531,7 +540,7 @@ def test_dl(self:InpaintDataLoaders,
     if not files: raise PictureError('There are no pictures to test with; '
         'give paths, or a folder that holds some.')
     test = InpaintDataset(list(files), ds.size, ds.mask_fn, ds.seed, bad=ds.bad)
-    return InpaintDL(test, bs=bs or self.train.bs, shuffle=False, drop_last=False, device=self.device)
+    return self.valid.new(test, bs=bs or self.train.bs)
 
 # %% ../../nbs/40_training.data.ipynb #cae6d38d
 @patch

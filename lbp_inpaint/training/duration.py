@@ -51,7 +51,6 @@ def timed(
         learn.fit(1, cbs=timer)
         if len(timer.at)<2: raise UsageError(
             'One batch an epoch is too little to be timed; leave duration out, and give n_lbp and n_joint.')
-        learn.remove_cb(timer)
         batch = [valid.one_batch()]
         for _ in range(2):
             start = time.monotonic()
@@ -93,8 +92,8 @@ def count_epochs(
     epochs,times,steps = (settings.n_lbp,settings.n_joint),[(0.,0.)]*2,0
     for phase in (o for o in (0,1) if epochs[o]):
         learn = make()
-        times[phase],steps = (timed(learn, bool(phase), .1*60*settings.duration),
-            len(learn.dls.train)/settings.passes)
+        times[phase] = timed(learn, bool(phase), .1*60*settings.duration)
+        steps = len(learn.dls.train)/settings.passes
         del learn
         gc.collect() # the memory is wanted again
         if torch.cuda.is_available(): torch.cuda.empty_cache()

@@ -121,7 +121,8 @@ class EdgeConnectObjectives(PatchGame):
         if not (lambda_a1 or lambda_r1): raise UsageError(
             'With lambda_a1 and lambda_r1 both 0 nothing teaches EdgeConnect to draw edges; '
             'give one of them.')
-        self.networks,nf = dict(g1=net.g1, g2=net.g2),judge_nf or net.config['nf']
+        self.networks = dict(g1=net.g1, g2=net.g2)
+        nf = judge_nf or net.config['nf']
         if lambda_a1: self.networks['d1'] = edge_discriminator(2, nf)
         if lambda_a: self.networks['d2'] = edge_discriminator(3, nf)
         self.matching,self.relative,self.signs = FeatureMatchingLoss(),RelativeL1Loss(),{}
@@ -132,14 +133,17 @@ class EdgeConnectObjectives(PatchGame):
 def turns(self:EdgeConnectObjectives, phase):
     "Who plays in a phase, in order; raises `UsageError` for others than 1 and 2"
     self.check_phase(phase)
+    seen = dict(p=self.lambda_p, s=self.lambda_s) if self.vgg else {}
+    weights = (dict(r1=self.lambda_r1, a1=self.lambda_a1, f1=self.lambda_a1 and self.lambda_f) if phase==1
+        else dict(r2=self.lambda_r, a2=self.lambda_a, **seen))
+    terms = tuple(k for k,weight in weights.items() if weight)
     if phase==1:
-        weights = dict(r1=self.lambda_r1, a1=self.lambda_a1, f1=self.lambda_a1 and self.lambda_f)
-        d,g = Turn('D1', ('d1',), self.d1_terms, ('d1',)),('G1',('g1',),self.g1_terms)
+        judge = Turn('D1', ('d1',), self.d1_terms, ('d1',))
+        generator = Turn('G1', ('g1',), self.g1_terms, terms)
     else:
-        p,s = (self.vgg and weight for weight in (self.lambda_p,self.lambda_s))
-        weights = dict(r2=self.lambda_r, a2=self.lambda_a, p=p, s=s)
-        d,g = Turn('D2', ('d2',), self.d2_terms, ('d2',)),('G2',('g2',),self.g2_terms)
-    return [*([d] if weights[f'a{phase}'] else []), Turn(*g, tuple(k for k,v in weights.items() if v))]
+        judge = Turn('D2', ('d2',), self.d2_terms, ('d2',))
+        generator = Turn('G2', ('g2',), self.g2_terms, terms)
+    return [judge,generator] if weights[f'a{phase}'] else [generator]
 
 # %% ../../nbs/52_training.edge_connect.ipynb #25abb365
 @patch
@@ -164,7 +168,8 @@ def d1_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
 @patch
 def g1_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     "What G1 lowers"
-    terms,(real,fake) = {},self.edges_beside_grey(pred, truth)
+    terms = {}
+    real,fake = self.edges_beside_grey(pred, truth)
     if self.lambda_r1: terms['r1'] = self.lambda_r1*F.mse_loss(fake[:,1], real[:,1])
     if self.lambda_a1:
         with cached(): # the spectral norms of both passes are one
@@ -192,7 +197,8 @@ def d2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
 def g2_terms(self:EdgeConnectObjectives, pred, image, mask, truth):
     "What G2 lowers"
     self.note_spread(pred.fill, truth, mask)
-    terms,out,aim = {},(pred.raw+1)/2,(truth+1)/2
+    terms = {}
+    out,aim = (pred.raw+1)/2,(truth+1)/2
     if self.lambda_r: terms['r2'] = self.lambda_r*self.relative(pred.raw, truth, mask)
     if self.lambda_a: terms['a2'] = self.lambda_a*self.adversarial.generator(self.networks['d2'](out))
     if self.vgg and self.lambda_p: terms['p'] = self.lambda_p*self.perceptual(self.vgg(out), self.vgg(aim))

@@ -30,8 +30,8 @@ class GatedObjectives(TwoStageObjectives):
         lambda_a:float=.1,  # Weight of the adversarial loss; no discriminator at 0; 1 in the published code
     ):
         store_attr()
-        self.d,self.hinge,self.signs = (
-            sn_patch_discriminator(judge_nf or net.config['nf']*4//3),AdversarialLoss(hinge=True),{})
+        self.d = sn_patch_discriminator(judge_nf or net.config['nf']*4//3)
+        self.hinge,self.signs = AdversarialLoss(hinge=True),{}
         self.networks = dict(g=net.g) | (dict(d=self.d) if lambda_a else {})
 
 # %% ../../nbs/50_training.gated.ipynb #5e831373

@@ -225,7 +225,8 @@ def get_preds(self:FamiliarLearner,
     "Fills of a loader's pictures; warns where a generator is untrained."
     refuse_arguments(kwargs, ('ds_idx','dl','with_input'), PREDS_ADVICE, 'get_preds')
     self.warn_untrained()
-    dl,training,parts = dl or self.dls[ds_idx].new(shuffle=False, drop_last=False),self.model.training,[]
+    if dl is None: dl = self.dls[ds_idx].new(shuffle=False, drop_last=False)
+    training,parts = self.model.training,[]
     self.model.to(self.dls.device)
     try:
         with self.averaged():

@@ -66,7 +66,8 @@ class Objectives(Game):
         vgg=None,        # `VGGFeatures`, or None where `lambda_p` and `lambda_s` are 0
         **kwargs
     ):
-        self.net,self.d1,self.d2,self.vgg,self.settings = net,d1,d2,vgg,LossSettings.of(**kwargs)
+        self.net,self.d1,self.d2,self.vgg = net,d1,d2,vgg
+        self.settings = LossSettings.of(**kwargs)
         self.multi_level,self.matching = MultiLevelLoss(),FeatureMatchingLoss()
         self.perceptual,self.style = PerceptualLoss(),StyleLoss()
         self.networks = dict(g1=net.g1, g2=net.g2, d1=d1, d2=d2)
@@ -157,8 +158,9 @@ def hole_variance(image, mask):
 @patch
 def predict_fill(self:Objectives, image, mask):
     "Phase 2: complete the map, then paint"
-    pred,image = self.predict_lbp(image, mask),self.net.blank(image, mask)
-    pred.mask,(pred.fill,pred.feats) = mask,self.net.g2(image, pred.lbp, mask, features=True)
+    pred = self.predict_lbp(image, mask)
+    pred.mask = mask
+    pred.fill,pred.feats = self.net.g2(self.net.blank(image, mask), pred.lbp, mask, features=True)
     return pred
 
 @patch
@@ -204,9 +206,9 @@ def turns(self:Objectives,
 ) -> list: # of `Turn`
     "Who plays in a phase, in order."
     self.check_phase(phase)
-    keep_lbp,judged = self.settings.lambda_lbp,self.settings.lambda_a
-    d1,d2 = ([Turn(f'D{n}', (f'd{n}',), loss, (f'd{n}',))] if judged else []
-        for n,loss in ((1,self.d1_terms),(2,self.d2_terms)))
+    s = self.settings
+    d1 = [Turn('D1', ('d1',), self.d1_terms, ('d1',))] if s.lambda_a else []
+    d2 = [Turn('D2', ('d2',), self.d2_terms, ('d2',))] if s.lambda_a else []
     if phase==1: return [*d1, Turn('G1', ('g1',), self.g1_terms, self.terms_of(1))]
-    terms = self.terms_of(2) + (('p','s') if self.vgg else ()) + (self.terms_of(1) if keep_lbp else ())
-    return [*(d1 if keep_lbp else []), *d2, Turn('G1 and G2', ('g1','g2'), self.g2_terms, terms)]
+    terms = self.terms_of(2) + (('p','s') if self.vgg else ()) + (self.terms_of(1) if s.lambda_lbp else ())
+    return [*(d1 if s.lambda_lbp else []), *d2, Turn('G1 and G2', ('g1','g2'), self.g2_terms, terms)]

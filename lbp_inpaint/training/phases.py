@@ -67,7 +67,8 @@ def enter_phase(self:InpaintLearner,
     phase:int, # 1 or 2; raises `UsageError` for one that the system does not have
 ):
     "Enter a phase: what is predicted, who plays, which metrics are shown."
-    o,phase = self.objectives,phase or self.objectives.phases[0]
+    o = self.objectives
+    phase = phase or o.phases[0]
     self.play(o.predict(phase), o.turns(phase), (picture_psnr,hole_psnr,picture_ssim) if phase==2 else ())
     self.position['phase'] = phase
 
@@ -89,7 +90,8 @@ def rates(self:InpaintLearner,
     lr=None, # A number, or what fastai takes for several; the learner's own without it
 ):
     "Learning rates of the networks, one number where they are all the same"
-    lr,factors = ifnone(lr, self.lr),self.objectives.lr_factors
+    lr = ifnone(lr, self.lr)
+    factors = self.objectives.lr_factors
     if not factors or not isinstance(lr, (int,float)): return lr
     return [lr*factors.get(k, 1) for k,_ in self.model.named_children()]
 
@@ -113,9 +115,12 @@ def fit_phases(self:InpaintLearner,
     done = dict(self.position) if self.pending else dict(phase=0)
     with stop_signals(self):
         for phase,n in ((1,n_lbp),(2,n_joint)):
-            if not n or phase<done['phase']: continue
+            if phase<done['phase']: continue
+            if phase==done['phase'] and done['epoch']>=n: # nothing of it is left
+                self.skip_pending()
+                continue
+            if not n: continue
             if phase>done['phase']: self.enter_phase(phase)
-            elif done['epoch']>=n: self.skip_pending(); continue
             if decay: self.fit_flat_cos(n, self.rates(lr), div_final=1e5, pct_start=1-decay, cbs=cbs)
             else: self.fit(n, lr, cbs=cbs)
             if self.stop_agreed or (self.stop_asked and num_distrib()<=1): return
@@ -126,14 +131,16 @@ def starting_net(
     net_kwargs:dict=None,     # Other arguments of `build_net`, where nothing is pretrained
 ) -> InpaintNet: # Or the network of another system; raises `UsageError` where the weights are of another
     "The network that a training starts with."
-    s,width = settings,{} if settings.nf is None else dict(nf=settings.nf)
+    s = settings
+    width = {} if s.nf is None else dict(nf=s.nf)
     net = (load_net(find_weights(s.pretrained)) if s.pretrained
         else build_net(s.system, **width, **(net_kwargs or {})))
     if system_of(net)!=s.system: raise UsageError(
         f'The weights {s.pretrained} are of the system {system_of(net)}, '
         f'but system = {s.system} came; give system = {system_of(net)}, or other weights.')
-    switched = (net.config | ({'hole_value':'smooth'} if s.smooth_hole else {})
-        | ({'resize_conv':True} if s.resize_conv else {}))
+    switched = dict(net.config)
+    if s.smooth_hole: switched['hole_value'] = 'smooth'
+    if s.resize_conv: switched['resize_conv'] = True
     if switched==net.config: return net
     other = build_net(**switched)
     other.load_state_dict(net.state_dict())
@@ -145,8 +152,8 @@ def make_judges(
     settings:LearnerSettings, # `spectral_judges`, `judge_nf`
 ) -> list: # D1 and D2
     "Discriminators that know nothing yet."
-    kind,nf = (SpectralDiscriminator if settings.spectral_judges else PatchDiscriminator,
-        settings.judge_nf or net.config['nf'])
+    kind = SpectralDiscriminator if settings.spectral_judges else PatchDiscriminator
+    nf = settings.judge_nf or net.config['nf']
     return [kind(channels, nf) for channels in (net.guidance.channels,3)]
 
 # %% ../../nbs/53_training.phases.ipynb #51a1b202
@@ -157,7 +164,8 @@ def lbp_objectives(
     loss_kwargs:dict=None, # More of `LossSettings`
 ) -> Objectives: # raises `WeightsError` where VGG is needed and cannot be had
     "This paper's losses and discriminators."
-    s,(d1,d2) = settings,make_judges(net, settings)
+    s = settings
+    d1,d2 = make_judges(net, s)
     vgg = VGGFeatures(s.vgg).to(dls.device) if s.needs_vgg else None
     if vgg and s.vgg_unit: vgg.measure_by(dls.train_ds.spread(s.vgg_unit).to(dls.device))
     return Objectives(net, d1, d2, vgg, **asdict(s.part(LossSettings)) | (loss_kwargs or {}))
@@ -238,7 +246,7 @@ def results_grid(self:InpaintLearner,
     device = next(self.net.parameters()).device
     image,mask,truth = (o[:max_n].to(device) for o in dl.one_batch())
     training = self.net.training
-    with torch.no_grad(): lbp,fill = self.net.eval()(image, mask)
+    with torch.no_grad(), self.averaged(): lbp,fill = self.net.eval()(image, mask)
     self.net.train(training)
     maps = {} if lbp is None else {f'completed {MAP_NAMES[system_of(self.net)]}':lbp}
     columns = {'input':image, **maps, 'fill':fill, 'truth':truth}

@@ -25,7 +25,9 @@ def process_group(
     minutes:float=10, # How long a process waits for the others before it gives up
 ):
     "Join the processes that `torchrun` or `accelerate launch` started; does nothing in a single process."
-    if num_distrib()<=1 or torch.distributed.is_initialized(): yield; return
+    if num_distrib()<=1 or torch.distributed.is_initialized():
+        yield
+        return
     cuda = torch.cuda.is_available()
     if cuda: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     # keeps the group that is there when it is imported: none yet

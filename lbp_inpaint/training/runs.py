@@ -55,7 +55,9 @@ class TrackPosition(Callback):
         if hasattr(ds, 'epoch'): ds.epoch = self.position['total']
     def after_batch(self):
         if self.training: self.position['batch'] = self.iter+1
-    def after_epoch(self): self.position.update(epoch=self.epoch+1, batch=0, total=self.position['total']+1)
+    def after_epoch(self):
+        if not self.fitting: return # `validate` alone
+        self.position.update(epoch=self.epoch+1, batch=0, total=self.position['total']+1)
 
 # %% ../../nbs/46_training.runs.ipynb #d1bef1ab
 def random_generators():
@@ -88,7 +90,9 @@ def stop_signals(
 ):
     "While this is open, SIGINT and SIGTERM set `learn.stop_asked`; the second of them interrupts at once."
     main = threading.current_thread() is threading.main_thread()
-    if not hasattr(learn, 'checkpoints') or not main or learn.listening: yield; return
+    if not hasattr(learn, 'checkpoints') or not main or learn.listening:
+        yield
+        return
     def ask(number, frame):
         if learn.stop_asked: raise KeyboardInterrupt
         learn.stop_asked = signal.Signals(number)
@@ -103,7 +107,8 @@ def stop_signals(
 class ResumableLearner(AdversarialLearner):
     "An `AdversarialLearner` whose training can be left at any batch and taken up again; see `Checkpoints`."
     def __init__(self, *args, **kwargs):
-        self.position,self.pending,self.listening = dict(phase=0, epoch=0, batch=0, total=0),None,False
+        self.position = dict(phase=0, epoch=0, batch=0, total=0)
+        self.pending,self.listening = None,False
         self.train_iter,self.pct_train = 0,0.
         super().__init__(*args, **kwargs)
         self.add_cb(TrackPosition())
@@ -158,7 +163,8 @@ def skip_pending(self:ResumableLearner):
 def _restore_epoch(self:ResumableLearner, start):
     tensors,plain = self.pending
     self.train_iter = plain['train_iter']
-    self.recorder.smooth_loss.count,self.recorder.smooth_loss.val = plain['smooth_count'],tensors['smooth']
+    smooth = self.recorder.smooth_loss
+    smooth.count,smooth.val = plain['smooth_count'],tensors['smooth']
     if not start: return self.skip_pending() # or else when the loader has drawn what it draws
     self.pct_train = plain['pct_train']
     self.opt.set_hypers(lr=[g['lr'] for g in plain['groups']])
@@ -187,7 +193,8 @@ def state(self:ResumableLearner,
 # %% ../../nbs/46_training.runs.ipynb #49b59cd7
 @patch
 def _load_adam(self:ResumableLearner, tensors, groups):
-    params,state = [p for g in self.opt.opt.param_groups for p in g['params']],defaultdict(dict)
+    params = [p for g in self.opt.opt.param_groups for p in g['params']]
+    state = defaultdict(dict)
     for k,v in tensors.items():
         if not k.startswith('adam.'): continue
         _,i,name = k.split('.')
@@ -217,7 +224,8 @@ def load_run_state(self:ResumableLearner,
         f'({str(e).splitlines()[1].strip()}); resume with the settings of the run.') from None
     self._load_adam(tensors, plain['groups'])
     for o in stateful(self, of_epoch=False): o.restore_state(tensors, plain)
-    self.position,self.train_iter,self.pending = dict(plain['position']),plain['train_iter'],(tensors,plain)
+    self.position,self.train_iter = dict(plain['position']),plain['train_iter']
+    self.pending = tensors,plain
 
 # %% ../../nbs/46_training.runs.ipynb #e7dd4edc
 def check_config(
@@ -284,20 +292,27 @@ class Checkpoints(Callback):
 # %% ../../nbs/46_training.runs.ipynb #1e874c32
 @patch
 def after_batch(self:Checkpoints):
+    if not self.fitting: return
     if num_distrib()<=1: self.learn.stop_agreed = self.stop_asked
     if not self.training:
         if self.stop_agreed: raise CancelValidException
         return
-    if self.stop_agreed: self.save('stopped'); raise CancelFitException
+    if self.stop_agreed:
+        self.save('stopped')
+        raise CancelFitException
     due = time.monotonic()-self.saved>60*self.minutes or self.steps and self.train_iter%self.steps==0
     if due: self.save()
 
+# %% ../../nbs/46_training.runs.ipynb #631b3997
 @patch
 def after_validate(self:Checkpoints): # will be done again, from the same generators
-    if self.stop_agreed: self.save('stopped', self.generators); raise CancelFitException
+    if self.fitting and self.stop_agreed:
+        self.save('stopped', self.generators)
+        raise CancelFitException
 
 @patch
 def after_epoch(self:Checkpoints):
+    if not self.fitting: return
     row = {k:float(v) for k,v in zip(self.recorder.metric_names[1:-1], self.recorder.final_record)}
     self.rows.append(dict(phase=self.position['phase'], epoch=self.epoch, **row))
     self._keep_best(row)
@@ -355,6 +370,7 @@ def write_json(self:Checkpoints,
 def _keep_best(self:Checkpoints, row):
     name = first(o for o in self.metrics_for_best if o in row)
     score = -row[name] if 'loss' in name else row[name]
+    if math.isnan(score): return
     phase = self.position['phase']
     if self.best and self.best['phase']==phase and self.best['score']>=score: return
     self.best = dict(metric=name, score=score, phase=phase, epoch=self.epoch)

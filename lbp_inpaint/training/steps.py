@@ -40,15 +40,16 @@ def scaler(self:TurnPrecision):
     name = self.turn.name
     if name not in self.scalers:
         self.scalers[name] = torch.amp.GradScaler(self.device, enabled=self.dtype==torch.float16)
-        self.scalers[name].load_state_dict(self.states.get(name, self.scalers[name].state_dict()))
+        if state := self.states.get(name): self.scalers[name].load_state_dict(state)
     return self.scalers[name]
 
 @patch
 def checkpoint_state(self:TurnPrecision):
-    return {},dict(scalers={k:s.state_dict() for k,s in self.scalers.items()})
+    return {},dict(scalers={**self.states, **{k:s.state_dict() for k,s in self.scalers.items()}})
 
 @patch
 def restore_state(self:TurnPrecision, tensors, plain): self.states = plain.get('scalers', {})
+
 
 # %% ../../nbs/43_training.steps.ipynb #0b5c4ba3
 class FiniteSteps(StatefulCallback):
@@ -135,6 +136,10 @@ def read_flags(self:FiniteSteps):
 
 @patch
 def after_train(self:FiniteSteps): self.read_flags()
+
+@patch
+def after_fit(self:FiniteSteps): # a flag that Adam has kept would hold for whoever steps next
+    if isinstance(self.opt, OptimWrapper): self.opt.opt.found_inf = None
 
 # %% ../../nbs/43_training.steps.ipynb #6d0754e1
 @patch

@@ -59,9 +59,8 @@ class AdamWrapper(OptimWrapper):
         super().__init__(params, opt=torch.optim.Adam, **{'fused':fused, **kwargs})
     @property
     def hypers(self):
-        numbers = lambda h: {k:v for k,v in h.items() if isinstance(v, (int,float))
-            and not isinstance(v, bool)}
-        return [numbers(h) for h in super().hypers]
+        def is_number(v): return isinstance(v, (int,float)) and not isinstance(v, bool)
+        return [{k:v for k,v in h.items() if is_number(v)} for h in super().hypers]
 
 adam = partial(AdamWrapper, betas=(.5,.999))
 
@@ -96,7 +95,8 @@ class TurnLosses(StatefulCallback):
         if not self.training: return
         for k,v in self.learn.terms.items():
             v = v.detach().float() # and not in place: after a resume the sums come from the processor
-            self.sums[k],self.counts[k] = self.sums[k]+v.nan_to_num(0, 0, 0),self.counts[k]+v.isfinite()
+            self.sums[k] = self.sums[k]+v.nan_to_num(0, 0, 0)
+            self.counts[k] = self.counts[k]+v.isfinite()
     def mean(self, name):
         "Mean of the term `name` so far in this epoch"
         return float(self.sums[name]/n) if (n := self.counts[name]) else float('nan')
@@ -114,14 +114,20 @@ def checkpoint_state(self:TurnLosses):
 
 @patch
 def restore_state(self:TurnLosses, tensors, plain):
-    for k,n in plain['counts'].items(): self.sums[k],self.counts[k] = tensors[f'sum.{k}'],n
+    for k,n in plain['counts'].items():
+        self.sums[k] = tensors[f'sum.{k}']
+        self.counts[k] = n
 
 # %% ../../nbs/42_training.turns.ipynb #75b9dc9e
 class SmoothLoss(AvgSmoothLoss):
-    "fastai's, kept where the loss is: to fetch it, the processor would wait for the GPU at each batch."
+    "fastai's, of finite losses, kept where they are: to fetch one, the processor would wait for the GPU."
     def accumulate(self, learn):
+        loss = learn.loss.detach().mean()
+        self.val = self.val.to(loss.device)
+        so_far = self.value if self.count else torch.zeros_like(loss)
         self.count += 1
-        self.val = torch.lerp(learn.loss.detach().mean(), self.val.to(learn.loss.device), self.beta)
+        self.val = torch.lerp(torch.where(loss.isfinite(), loss, so_far), self.val, self.beta)
+
 
 # %% ../../nbs/42_training.turns.ipynb #30e7258d
 class NoAccumulation(Callback):
@@ -146,11 +152,11 @@ class AdversarialLearner(Learner):
         cbs=None,          # More callbacks
         **kwargs
     ):
-        self.autocast,self.replay,self.signs = nullcontext,noop,{}
+        self.autocast,self.replay = nullcontext,noop
+        self.signs,self.fitting = {},False
         self.stop_asked = self.stop_agreed = self.last_checkpoint = None
-        super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr,
-            splitter=network_groups,
-            cbs=L(NoAccumulation(),TurnLosses())+L(cbs), moms=(.5,.5,.5), **kwargs)
+        super().__init__(dls, Players(**networks), loss_func, opt_func=opt_func, lr=lr, moms=(.5,.5,.5),
+            splitter=network_groups, cbs=L(NoAccumulation(),TurnLosses())+L(cbs), **kwargs)
         self.recorder.smooth_loss = SmoothLoss()
         self.play(predict, turns)
 
@@ -246,8 +252,10 @@ def no_memory(
 @patch
 def fit(self:AdversarialLearner, *args, **kwargs):
     "As `Learner.fit`; raises `InpaintError` with its own words."
+    self.fitting = True
     try: super(AdversarialLearner, self).fit(*args, **kwargs)
     except InpaintError as e:
         e.args = (original_message(e),)
         raise
     except torch.OutOfMemoryError: raise InpaintError(no_memory(self)) from None
+    finally: self.fitting = False

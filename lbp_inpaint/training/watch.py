@@ -30,6 +30,7 @@ class PictureLog(Callback):
     def after_batch(self):
         if self.training and self.train_iter%self.every==0: self._write()
     def after_epoch(self):
+        if not self.fitting: return # `validate` alone
         self._write()
         if not rank_distrib(): self.learn.export_inpainter(self.folder)
 
