@@ -452,6 +452,12 @@ def test_a_summary_counts_what_there_is(dls):
     learn.freeze()
     assert learn.summary()!=text
 
+@pytest.mark.parametrize('lambda_a, epochs', ((.2,2), (0.,1)))
+def test_fine_tuning_spends_no_epoch_in_which_nobody_trains(lambda_a, epochs, dls):
+    learn = learner(dls, lambda_a=lambda_a)
+    with learn.no_bar(), learn.no_logging(): learn.fine_tune(1)
+    assert learn.position['total']==epochs
+
 @pytest.mark.parametrize('how, said', (('export','export_inpainter'), ('tta','get_preds'), ('lr_find','2e-4')))
 def test_what_has_no_place_here(how, said, dls):
     refused(InpaintError, said, getattr(learner(dls), how))

@@ -272,8 +272,9 @@ def tta(self:FamiliarLearner, *args, **kwargs):
 def fine_tune(self:FamiliarLearner,
     epochs:int,            # Epochs in which all networks of the phase train
     base_lr:float=None,    # Learning rate; the learner's own without it
-    freeze_epochs:int=1,   # Epochs before them in which the discriminators train alone
+    freeze_epochs:int=1,   # Epochs before them in which the discriminators train alone, where there are any
     **kwargs
 ):
     "Let the discriminators catch up, then train the phase that the learner is in."
-    Learner.fine_tune(self, epochs, base_lr or self.lr, freeze_epochs, **kwargs)
+    judges = {o for turn in self.turns for o in turn.players}-set(self.first_weights())
+    Learner.fine_tune(self, epochs, base_lr or self.lr, freeze_epochs if judges else 0, **kwargs)
