@@ -11,7 +11,7 @@ __all__ = ['ENDINGS', 'RAW_ENDINGS', 'Job', 'ROOM', 'Outcome', 'pair_files', 'at
 
 # %% ../../nbs/37_filling.folders.ipynb #4ac55417
 import io, os, re, stat, sys, unicodedata, warnings
-from collections import deque, namedtuple
+from collections import Counter, deque, namedtuple
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
@@ -55,7 +55,7 @@ def _unmarked(name): # without what marks a mask
 class _Masks:
     "The masks of a folder, to be found by a picture's name"
     def __init__(self, folder, recursive, pictures):
-        self.folder,self.same = folder,folder.resolve()==pictures.resolve()
+        self.folder,self.same,self.sought = folder,folder.resolve()==pictures.resolve(),0
         files = [(o,o.relative_to(folder).with_suffix('')) for o in _pictures(folder, recursive)]
         if self.same: files = self.marked(files)
         self.names = {_plainly(n):o.name for o,n in files}
@@ -73,6 +73,15 @@ class _Masks:
         return res
 
 # %% ../../nbs/37_filling.folders.ipynb #9c5f7db6
+_SOUGHT = 20 # pictures without a mask for which the nearest names are looked for
+
+@patch
+def nearest(self:_Masks, stem):
+    "Names of up to three masks that are nearly called so, for the first few that are asked for"
+    self.sought += 1
+    if self.sought>_SOUGHT: return []
+    return [self.names[o] for o in get_close_matches(_plainly(stem), self.names, 3)]
+
 def _mask_for(masks, name):
     "The mask of the picture `name`, a path within its folder; raises `MaskError` where there is not one"
     stem = name.with_suffix('')
@@ -82,9 +91,8 @@ def _mask_for(masks, name):
         if len(o)>1:
             raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {names}; keep one.')
         return o[0]
-    near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
     advice = f'give it the name of its picture, as {masks.folder/stem}.png'
-    if near: advice = f'the nearest names are {" and ".join(near)}'
+    if near := masks.nearest(stem): advice = f'the nearest names are {" and ".join(near)}'
     raise MaskError(f'The folder {masks.folder} has no mask for {name}; {advice}.')
 
 # %% ../../nbs/37_filling.folders.ipynb #c8c23710
@@ -95,7 +103,8 @@ def _ending(picture): return '.tif' if picture.suffix.lower() in ('.tif','.tiff'
 def _result_names(names):
     "A result's name for each picture's, all different"
     plain = [o.with_suffix(_ending(o)) for o in names]
-    alone = [plain.count(r)==1 or r==o for o,r in zip(names, plain)]
+    count = Counter(plain)
+    alone = [count[r]==1 or r==o for o,r in zip(names, plain)]
     taken = {r for r,one in zip(plain, alone) if one}
     return [r if one else _another_name(o, taken) for o,r,one in zip(names, plain, alone)]
 
