@@ -16,8 +16,10 @@ from lbp_inpaint.errors import InpaintError, MaskError, PictureError, UsageError
 from lbp_inpaint.image_files import read_image
 from lbp_inpaint.training.data import InpaintDataset
 from lbp_inpaint.evidence.classical import CLASSICAL
+from lbp_inpaint.evidence.demo import demo
 from lbp_inpaint.evidence.evaluate import evaluate, evaluate_files
 from lbp_inpaint.evidence.scores import HoledPictures, gradient_energy, lpips_distance, vgg_distance
+from lbp_inpaint.nets.build import build_net
 from lbp_inpaint.nets.generator import InpaintNet
 from lbp_inpaint.nets.weights import read_about, save_net
 from lbp_inpaint.nets.losses import PerceptualLoss, VGGFeatures
@@ -185,6 +187,18 @@ def test_chosen_files_are_scored_as_a_folder_of_them_is(pictures, tmp_path):
     again,refused = evaluate_files(sorted((pictures/'b').glob('*.png')), pictures, tmp_path/'files', EvaluateSettings(methods=FAST, holes=['centre','10-20'], size=64, device='cpu'))
     assert table.equals(again) and not refused
     assert [o['file'] for o in json.loads((tmp_path/'files'/'results.json').read_text())['pictures']]==['b/3.png','b/4.png','b/5.png']
+
+@pytest.mark.parametrize('config,maps', ((dict(guidance='planes'),1), (dict(system='sh'),0)))
+def test_every_kind_of_network_is_scored_and_shown(config, maps, pictures, tmp_path):
+    "One with a map of eight planes, of which no picture can be made, and one without any"
+    save_net(build_net(nf=4, **config), tmp_path/'net')
+    evaluate(pictures/'a', tmp_path/'out', methods=[tmp_path/'net'], holes=['centre'], device='cpu')
+    assert read_image(tmp_path/'out'/'sheet.png').width==260*(3+maps)-4
+
+def test_a_demonstration_without_a_map(tmp_path):
+    save_net(build_net('sh', nf=4), tmp_path/'net')
+    demo(tmp_path/'demo.png', tmp_path/'net', 'cpu')
+    assert read_image(tmp_path/'demo.png').width==5*260-4 # input, three fills, truth
 
 @pytest.mark.parametrize('bs,workers', ((2,0),(3,2),(1,1)))
 def test_batches_and_workers_change_no_number(bs, workers, pictures, weights, whole, tmp_path):

@@ -13,6 +13,7 @@ __all__ = ['REACH', 'paint_hole']
 import numpy as np, torch, torch.nn.functional as F
 from scipy import ndimage
 from ..core import *
+from ..nets.guidance import *
 from .seams import *
 from .detail import *
 from .windows import *
@@ -29,7 +30,7 @@ def _answers(run, rgb, hole, windows, size, batch, detail):
             f,known,mask = (o[j:j+1] for o in (fill,x,m))
             f = blend_biharmonic(meet(f, known, mask), known, mask)
             if detail and sheet[0][0].side<=size: f = add_detail(f, mask)
-            yield from cut_sheet(torch.cat([f] if lbp is None else [f,lbp[j:j+1]], 1), sheet)
+            yield from cut_sheet(torch.cat([f] if lbp is None else [f,one_plane(lbp[j:j+1])], 1), sheet)
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
