@@ -314,5 +314,5 @@ def evaluate(
     table,refused = evaluate_files(files, folder, out, settings)
     if refused:
         n = len(refused)
-        raise PictureError('\n'.join([f'{len(files)-n} pictures evaluated, {n} left out:', *refused]))
+        raise PictureError('\n  '.join([f'{len(files)-n} pictures evaluated, {n} left out:', *refused]))
     return table
