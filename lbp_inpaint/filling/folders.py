@@ -55,7 +55,8 @@ def _unmarked(name): # without what marks a mask
 class _Masks:
     "The masks of a folder, to be found by a picture's name"
     def __init__(self, folder, recursive, pictures):
-        self.folder,self.same,self.sought = folder,folder.resolve()==pictures.resolve(),0
+        self.folder,self.sought = folder,0
+        self.same = folder.resolve()==pictures.resolve() # masks and pictures in one folder
         files = [(o,o.relative_to(folder).with_suffix('')) for o in _pictures(folder, recursive)]
         if self.same: files = self.marked(files)
         self.names = {_plainly(n):o.name for o,n in files}
@@ -260,7 +261,8 @@ def _fill_one(inp, job, s, watch=None, opened=None):
 class _Passes:
     "The network for painters in other threads: `serve` answers, in the thread that calls it, what they asked"
     def __init__(self, run, most):
-        self.run,self.most,self.asked,self.open,self.closed = run,most,SimpleQueue(),[],False
+        self.run,self.most = run,most
+        self.asked,self.open,self.closed = SimpleQueue(),[],False
 
     def __call__(self, image, mask): # in a painter's thread
         answer = Future()
@@ -306,7 +308,8 @@ def _painters(): # how many pictures are under way
 class _Team:
     "`work(job, opened)` for many jobs side by side, whose network passes are those of `passes`"
     def __init__(self, work, passes, size):
-        self.work,self.passes,self.size,self.inside,self.pixels = work,passes,size,deque(),{}
+        self.work,self.passes,self.size = work,passes,size
+        self.inside,self.pixels = deque(),{} # futures, in order; pixels of each, None until they are known
         # torch's threads are for the network
         self.pool = ThreadPoolExecutor(size, 'lbp-inpaint painter', torch.set_num_threads, (1,))
 
@@ -331,7 +334,8 @@ class _Team:
 # %% ../../nbs/37_filling.folders.ipynb #0f5d23b7
 def _side_by_side(jobs, work, passes):
     "Yield what `work(job, opened)` returns for each job, in order"
-    threads,todo,team = torch.get_num_threads(),deque(jobs),_Team(work, passes, _painters())
+    threads = torch.get_num_threads()
+    todo,team = deque(jobs),_Team(work, passes, _painters())
     try:
         while todo or team.inside:
             if team.inside and team.inside[0].done(): yield team.inside.popleft().result()
@@ -431,7 +435,8 @@ def fill(
     with _path_errors():
         if out is None: out = 'filled' if is_folder(picture) else 'filled.png'
         _check_call(picture, mask, out, s)
-        jobs,outcomes = _jobs(picture, mask, out, s),[]
+        jobs = _jobs(picture, mask, out, s)
+    outcomes = []
     for o in _outcomes(jobs, s):
         outcomes.append(o)
         if tell: tell(o)
