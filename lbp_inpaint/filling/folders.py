@@ -309,26 +309,29 @@ class _Team:
     "`work(job, opened)` for many jobs side by side, whose network passes are those of `passes`"
     def __init__(self, work, passes, size):
         self.work,self.passes,self.size = work,passes,size
-        self.inside,self.pixels = deque(),{} # futures, in order; pixels of each, None until they are known
+        self.inside = deque() # (future, [pixels, None until they are known and 0 when it is done]), in order
         # torch's threads are for the network
         self.pool = ThreadPoolExecutor(size, 'lbp-inpaint painter', torch.set_num_threads, (1,))
 
     def has_room(self): # for one more
-        pixels = self.pixels.values()
-        return len(self.inside)<self.size and None not in pixels and sum(pixels)<=ROOM
+        pixels = [n for _,(n,) in self.inside]
+        return len(pixels)<self.size and None not in pixels and sum(pixels)<=ROOM
 
     def start(self, job):
-        key = object()
-        def know(n): self.pixels[key] = n; self.passes.wake()
-        self.pixels[key] = None
-        self.inside.append(self.pool.submit(self.work, job, know))
-        self.inside[-1].add_done_callback(lambda _: know(0))
+        pixels = [None]
+        def know(n):
+            pixels[0] = n
+            self.passes.wake()
+        future = self.pool.submit(self.work, job, know)
+        self.inside.append((future,pixels))
+        future.add_done_callback(lambda _: know(0))
 
     def stop(self):
         self.passes.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
-        while not all(o.done() for o in self.inside):
-            with suppress(KeyboardInterrupt): wait(self.inside) # not long, for a file that is being written
+        futures = [o for o,_ in self.inside]
+        while not all(o.done() for o in futures):
+            with suppress(KeyboardInterrupt): wait(futures) # not long, for a file that is being written
         self.pool.shutdown()
 
 # %% ../../nbs/37_filling.folders.ipynb #0f5d23b7
@@ -338,7 +341,7 @@ def _side_by_side(jobs, work, passes):
     todo,team = deque(jobs),_Team(work, passes, _painters())
     try:
         while todo or team.inside:
-            if team.inside and team.inside[0].done(): yield team.inside.popleft().result()
+            if team.inside and team.inside[0][0].done(): yield team.inside.popleft()[0].result()
             elif todo and team.has_room(): team.start(todo.popleft())
             else: passes.serve()
     finally:
