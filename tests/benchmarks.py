@@ -378,16 +378,18 @@ def network_ways(inp, compiled):
 def networks(inp, compiled):
     "Rows: each way to run the networks on one picture, and how far its fill is from theirs"
     _,_,x,m = case('strokes')
-    ways,began = network_ways(inp, compiled),time.process_time()
+    net,ways = inp.net,network_ways(inp, compiled)
     with torch.no_grad():
         fills = {k:f(x, m)[1] for k,f in ways.items()}
         times = cpu_ms({k:lambda f=f: f(x, m) for k,f in ways.items()})
-        several = cpu_ms({n:lambda n=n: inp.net(x.expand(n,-1,-1,-1), m.expand(n,-1,-1,-1)) for n in (4,16)}, 2)
+        batches = {n:lambda n=n: net(x.expand(n,-1,-1,-1), m.expand(n,-1,-1,-1)) for n in (4,16)}
+        several = cpu_ms(batches, 2)
+        apart = {n:(f()[1]-fills['as they are']).abs().max() for n,f in batches.items()}
     first = times['as they are']
     for k,v in times.items():
         off = (fills[k]-fills['as they are']).abs()
         yield dict(what=f'networks, {k}', ms=v, ratio=v/first, note=f'differs by {off.max():.1g} at most, {off.mean():.1g} on average')
-    for n,v in several.items(): yield dict(what=f'networks, {n} pictures at once', ms=v/n, ratio=v/n/first, note='each')
+    for n,v in several.items(): yield dict(what=f'networks, {n} pictures at once', ms=v/n, ratio=v/n/first, note=f'each; differs by {apart[n]:.1g} at most')
 
 def rates(inp):
     "Rows: passes a second of the shipped width and of width 16, by the clock"

@@ -7,8 +7,10 @@ from PIL import Image
 from scipy import ndimage
 from lbp_inpaint.filling import painting
 from lbp_inpaint.cli import main
+from lbp_inpaint.core import to_grey
 from lbp_inpaint.errors import PictureError
-from lbp_inpaint.image_files import read_image
+from lbp_inpaint.image_files import read_image, to_tensor
+from lbp_inpaint.lbp import lbp_codes
 from lbp_inpaint.filling.folders import fill
 from lbp_inpaint.nets.build import build_net
 from lbp_inpaint.settings import MaskSettings
@@ -381,6 +383,16 @@ def test_settings_and_arguments_fill_alike_and_windows_are_found_once(case, smal
     assert len(calls)==1 and sum(n for n,_ in seen)==seen[0][1]==len(find(one[1])[0])
     two = small.fill(Picture(levels), hole, dilate=3)
     assert (one[0].rgb==two[0].rgb).all() and (one[1]==two[1]).all() and (one[2]==two[2]).all()
+
+def test_eight_planes_are_shown_as_the_map_that_they_stand_for(case):
+    levels,hole = case[0][:256,:256],case[1][:256,:256]
+    inp = Inpainter(build_net(nf=2, guidance='planes').eval(), 'cpu')
+    picture,_,codes = inp.fill(Picture(levels), hole)
+    assert ((codes>=0)&(codes<=255)).all() and len(np.unique(codes))>10
+    shown,whole = np.asarray(inp.lbp_picture(picture, hole, codes)),lbp_codes(to_grey(to_tensor(levels)[None]))[0,0].numpy()
+    far = ~ndimage.binary_dilation(hole, np.ones((3,3)))
+    assert (shown[far]==whole[far]).all() and (shown[hole]==codes.round()).all()
+    assert inp.explain(levels, hole, 200, 120).lbp.size==(256,256)
 
 def test_a_fill_leaves_chance_alone(case):
     "Loading weights draws none of the caller's random numbers, and filling neither; a copy by pickle too"

@@ -94,6 +94,17 @@ def test_large_pictures_are_under_way_one_by_one():
 
 # what is refused, and shown, before anything is filled
 
+def test_nearest_names_are_sought_for_the_first_pictures_only(tmp_path, monkeypatch):
+    "One look at ten thousand names costs more than a fill"
+    asked,real = [],folders.get_close_matches
+    monkeypatch.setattr(folders, 'get_close_matches', lambda *args: asked.append(args) or real(*args))
+    for o in ('in','masks'): (tmp_path/o).mkdir()
+    for i in range(60): (tmp_path/'in'/f'photo{i:02}.png').touch(); (tmp_path/'masks'/f'photo{i:02}_hole.png').touch()
+    jobs = folders.pair_files(tmp_path/'in', tmp_path/'masks', tmp_path/'out')
+    said = [str(o.problem) for o in jobs]
+    assert len(asked)==20 and 'the nearest names are photo00_hole.png' in said[0]
+    assert all('give it the name of its picture, as' in o for o in said[20:]) and len(said)==60
+
 @pytest.fixture
 def clear(photographs, tmp_path):
     "A picture that is transparent beside its hole, and what is under that"

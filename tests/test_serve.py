@@ -204,6 +204,34 @@ def test_room(small, coffee):
     refused(visit.get('view', tab=tabs[0]), 422, 'put away')
     visit.close()
 
+def test_room_is_counted_for_what_is_kept(small, coffee, hole):
+    "What the network sees of 16 bits or of grey is made when it is asked for, and gone afterwards."
+    for levels in (coffee.astype(np.uint16)*257, coffee[...,0]):
+        canvas = Canvas(Picture(levels))
+        assert canvas.nbytes==levels.nbytes
+        canvas.fill(small, hole, 0)
+        assert canvas.nbytes<1.3*levels.nbytes
+
+# what is said
+
+def test_advice_is_for_the_page(visit, coffee, hole):
+    "No sentence sends a person to an option of the command that the page does not have."
+    visit.open(file_of(coffee))
+    dim = np.where(hole, 90, 0).astype(np.uint8)
+    clear = np.dstack([np.zeros((400,600,3), np.uint8), np.where(hole, 0, 255).astype(np.uint8)])
+    for mask,text in ((dim,'draw the hole in white.'), (clear,'paint the hole here.'), (dim[::2,::2]*2,'draw the mask on the picture itself.')):
+        answer = visit.post('read_mask', file_of(mask), name='m.png')
+        refused(answer, 422, text)
+        assert '--' not in answer.text
+
+def test_a_remark_on_a_fill_comes_with_the_fill_and_goes_with_it(visit, coffee, hole):
+    "A hole where the picture is transparent"
+    visit.open(file_of(np.dstack([coffee, np.where(np.arange(600)<400, 255, 0)*np.ones((400,1))]).astype(np.uint8)), 'clear.png')
+    for n in range(2):
+        remark, = visit.post('fill', bytes(hole), version=n, detail='false').json()['remarks']
+        assert remark.startswith('clear.png is transparent in') and remark.endswith('draw the hole where the picture is opaque.')
+    for n in range(3): assert json.loads(visit.get('save', version=n).headers['x-about'])['remarks']==[]
+
 # nothing is left behind
 
 def test_stop(small, coffee, tmp_path, monkeypatch):

@@ -130,7 +130,8 @@ def count_budget(
         for k,v in BUDGETS[settings.budget].items()}
     for k,passes in (('n_lbp',20),('n_joint',40)):
         if b[k] is None: b[k] = passes*n_train
-    b['pictures'],b['bs'] = min(n_valid, b['pictures'] or n_valid),min(b['bs'], n_train)
+    b['pictures'] = min(n_valid, b['pictures'] or n_valid)
+    b['bs'] = min(b['bs'], n_train)
     steps = max(1, min(n_train//b['bs'], round((b['n_lbp']+b['n_joint'])/b['bs']/b['points'])))
     e_lbp,e_joint = (max(1, round(b[k]/b['bs']/steps)) for k in ('n_lbp','n_joint'))
     return Budget(settings.budget, **b, steps=steps, e_lbp=e_lbp, e_joint=e_joint)
@@ -211,7 +212,6 @@ def keep_conditions(
         raise InpaintError(f'{file} is damaged; choose another folder for this {what}.') from None
     try: check_config(old, noted, ())
     except InpaintError as e: raise InpaintError(f'{file.parent} holds another {what}: {e}') from None
-
 
 # %% ../../nbs/64_evidence.ablation.ipynb #e9ddd40c
 @patch(as_prop=True)
@@ -319,7 +319,9 @@ def fit_arm(
     "Train both phases of an arm, or what is left of them."
     game,usual = learn.objectives,learn.objectives.settings
     if arm.joint_from_start: e_lbp,e_joint = 0,e_lbp+e_joint
-    elif not arm.guidance.completes: learn.position['total'],e_lbp = max(e_lbp, learn.position['total']),0
+    elif not arm.guidance.completes:
+        learn.position['total'] = max(e_lbp, learn.position['total'])
+        e_lbp = 0
     with learn.no_bar(), learn.no_logging():
         game.settings = replace(usual, **arm.lbp)
         if e_lbp: learn.fit_phases(e_lbp, 0, decay=decay)
@@ -397,7 +399,6 @@ def scores(self:Study,
 ): # As from `fill_scores`
     "Fill the pictures of a study, and measure the fills."
     yield from fill_scores(lambda *item: arm_fill(net, arm, *item)[1], self.holed)
-
 
 # %% ../../nbs/64_evidence.ablation.ipynb #9463888a
 @patch

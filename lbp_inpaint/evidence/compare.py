@@ -150,7 +150,8 @@ def count_compare_budget(
         for k,v in COMPARE_BUDGETS[settings.budget].items()}
     b['watched'] = min(b['watched'], n_train//2)
     n = n_train-b['watched']
-    b['pictures'],b['bs'],b['seen'] = min(n_valid, b['pictures'] or n_valid),min(b['bs'], n),b['seen'] or 60*n
+    b['pictures'] = min(n_valid, b['pictures'] or n_valid)
+    b['bs'],b['seen'] = min(b['bs'], n),b['seen'] or 60*n
     b['floor'] = b['floor'] or tuple(classical())
     return CompareBudget(**b, steps=max(1, min(n//b['bs'], round(b['seen']/b['bs']/b['points']))))
 
@@ -236,7 +237,8 @@ def loaders(self:Comparison,
     training:Training,
 ) -> InpaintDataLoaders: # Training batches, and pictures to watch
     "What a system is trained on."
-    b,train = self.budget,InpaintDataset(self.train, 256, random_mask, training.seed, True, self.bad)
+    b = self.budget
+    train = InpaintDataset(self.train, 256, random_mask, training.seed, True, self.bad)
     watched = InpaintDataset(self.watched, 256, centre_hole, 0, False, self.bad)
     dl = SomePicturesDL(train, bs=b.bs, shuffle=True, num_workers=self.settings.workers,
         n=self.epochs(training)[2]*b.bs)
@@ -247,10 +249,11 @@ def epochs(self:Comparison,
     training:Training,
 ) -> tuple: # Epochs of phase 1 and of phase 2, and batches of an epoch, fewer where the training is short
     "A training's length; where there are two phases the first has a third of it."
-    one,batches = training.plain or training.system in ('ca','sh','gc'),training.seen//self.budget.bs
-    steps = min(self.budget.steps, max(1, batches if one else batches//3))
+    one_phase = training.plain or training.system in ('ca','sh','gc')
+    batches = training.seen//self.budget.bs
+    steps = min(self.budget.steps, max(1, batches if one_phase else batches//3))
     n = max(1, round(batches/steps))
-    first = 0 if one else max(1, round(n*PHASE_SHARES[1,2][0]))
+    first = 0 if one_phase else max(1, round(n*PHASE_SHARES[1,2][0]))
     return first,max(1, n-first),steps
 
 # %% ../../nbs/65_evidence.compare.ipynb #6da32adb
@@ -260,7 +263,8 @@ def learner(self:Comparison,
 ) -> InpaintLearner: # Taken up where its run was left
     "A learner for a training."
     set_seed(training.seed)
-    game,run,s = self.game(training.system, training.plain),self.out/'runs'/training.name,self.settings
+    game = self.game(training.system, training.plain)
+    run,s = self.out/'runs'/training.name,self.settings
     keep = Checkpoints(run, 5, config=dict(training=asdict(training), **self.noted),
         best=('picture_psnr','valid_loss'))
     learn = InpaintLearner(self.loaders(training), game.net, game, lr=training.lr, path=run,
@@ -353,9 +357,9 @@ def item_filler(
 @patch
 def table(self:Comparison, name) -> tuple: # (long table of scores, system -> costs)
     "One of the three tables; trains what is missing, system by system."
-    plain = name=='loss'
+    plain,rows = name=='loss',[]
     costs = self.costs(plain)
-    seen,rows = self.seen_by(name, costs),[]
+    seen = self.seen_by(name, costs)
     for system in self.systems:
         lr,seconds = self.best_rate(system, plain),[]
         for seed in range(self.settings.seeds):

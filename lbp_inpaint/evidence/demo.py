@@ -18,6 +18,7 @@ from ..masks import *
 from ..image_files import *
 from ..pictures import *
 from ..metrics import *
+from ..nets.build import *
 from ..filling.seams import *
 from ..filling.inpainter import *
 
@@ -45,7 +46,7 @@ def _table(results, truth, mask):
 
 # %% ../../nbs/69_evidence.demo.ipynb #2ac77e18
 def demo(
-    # Picture to write: input, completed LBP, fill, the same with detail, biharmonic fill, truth
+    # Picture to write: input, completed map (if any), fill, the same with detail, biharmonic fill, truth
     out:str='demo.png',
     weights:str='small',  # Name of shipped weights, or a folder written by `train`
     device:str='auto',    # 'auto' (the fastest there is), 'cpu', 'cuda' or 'mps'
@@ -54,12 +55,13 @@ def demo(
     inp = Inpainter.from_pretrained(weights, device)
     truth,mask = _photographs()
     image = composite(torch.ones_like(truth), truth, mask)
-    with torch.no_grad(): lbp = inp.net(image.to(inp.device), mask.to(inp.device))[0].cpu()
+    with torch.no_grad(): lbp,_ = inp.net(image.to(inp.device), mask.to(inp.device))
     def filled(inp):
         return torch.stack([to_tensor(inp(to_pil(x), m[0].numpy()>0)) for x,m in zip(image, mask)])
     results = {'lbp-inpaint':filled(inp), 'with detail':filled(Inpainter(inp.net, inp.device, detail=True)),
         'biharmonic':torch.stack([biharmonic(*o) for o in zip(truth, mask)])}
-    columns = {'input':image, 'completed LBP':lbp, **results, 'truth':truth}
+    maps = {f'completed {k}':v for k,v in maps_to_show(inp.net, lbp).items()}
+    columns = {'input':image, **maps, **results, 'truth':truth}
     save_picture(lambda: picture_grid(columns), out)
     means = _table(results, truth, mask)
     print(f'The pictures are in {out}.')

@@ -57,7 +57,7 @@ class Method:
         "Title -> pictures, for `contact_sheet`: the fill, and before it a network's map, where it has one"
         if not self.inpainter: return {self.label:self.fill(image, mask)}
         lbp,_ = self.inpainter.net(*(o.to(self.inpainter.device) for o in (image,mask)))
-        maps = {} if lbp is None else {f'{self.label}, {MAP_NAMES[system_of(self.inpainter.net)]}':lbp.cpu()}
+        maps = {f'{self.label}, {k}':v for k,v in maps_to_show(self.inpainter.net, lbp).items()}
         return {**maps, self.label:self.fill(image, mask)}
 
 # %% ../../nbs/62_evidence.evaluate.ipynb #16b68bf9
@@ -314,5 +314,5 @@ def evaluate(
     table,refused = evaluate_files(files, folder, out, settings)
     if refused:
         n = len(refused)
-        raise PictureError('\n'.join([f'{len(files)-n} pictures evaluated, {n} left out:', *refused]))
+        raise PictureError('\n  '.join([f'{len(files)-n} pictures evaluated, {n} left out:', *refused]))
     return table

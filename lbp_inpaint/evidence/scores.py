@@ -93,10 +93,12 @@ def gradient_energy(
     mask:torch.Tensor,  # `(B,1,H,W)`, 1 = hole
 ) -> torch.Tensor: # `(B,)`, squared grey levels; 0 where no two hole pixels touch
     "Mean squared difference of neighbours that are both in the hole, across and down."
-    levels,hole,total,n = to_uint8(image).cpu().double(),mask.cpu().double(),0,0
+    levels,hole = to_uint8(image).cpu().double(),mask.cpu().double()
+    total = n = 0
     for d in (2,3):
         both = hole.narrow(d, 1, hole.shape[d]-1)*hole.narrow(d, 0, hole.shape[d]-1)
-        total,n = total+(levels.diff(dim=d)**2*both).sum((1,2,3)), n+levels.shape[1]*both.sum((1,2,3))
+        total = total + (levels.diff(dim=d)**2*both).sum((1,2,3))
+        n = n + levels.shape[1]*both.sum((1,2,3))
     return total/n.clamp(min=1)
 
 # %% ../../nbs/61_evidence.scores.ipynb #70980d4e
@@ -107,7 +109,8 @@ def vgg_distance(
     "Eq. 6 of each picture by itself."
     net,loss = VGGFeatures(file).to(device),PerceptualLoss()
     def distance(fill, truth):
-        n,feats = len(fill),net(torch.cat([fill,truth]).to(device))
+        n = len(fill)
+        feats = net(torch.cat([fill,truth]).to(device))
         return torch.stack([loss([f[i:i+1] for f in feats], [f[n+i:n+i+1] for f in feats]) for i in range(n)])
     return distance
 
@@ -153,9 +156,11 @@ def paired_interval(
     d:np.ndarray, # `(pictures,)` differences, or `(seeds,pictures)` where both may be others
 ) -> tuple: # mean, low, high; low and high are NaN where there is only one seed, or one picture and no seeds
     "Mean of paired differences with its 95 % interval over other pictures, and other seeds."
-    mean,axes = float(d.mean()),[(1,len(d)),(0,d.shape[1])] if d.ndim==2 else [((),len(d))]
+    mean = float(d.mean())
     if len(d)<2: return mean,float('nan'),float('nan')
-    half = np.sqrt(sum(stats.t.ppf(.975, n-1)**2*d.mean(axis).var(ddof=1)/n for axis,n in axes if n>1))
+    means = [d.mean(1),d.mean(0)] if d.ndim==2 else [d] # of each seed and of each picture
+    def part(m): return stats.t.ppf(.975, len(m)-1)**2*m.var(ddof=1)/len(m)
+    half = np.sqrt(sum(part(m) for m in means if len(m)>1))
     return mean,float(mean-half),float(mean+half)
 
 # %% ../../nbs/61_evidence.scores.ipynb #b3cd3d68
@@ -184,8 +189,9 @@ def score_table(
     holes,     # Kinds of holes, in order
 ) -> pd.DataFrame: # hole, `by`, metric, over, mean, spread, difference, low, high, pictures
     "Means by hole and metric, and how far each is from the first."
-    df,names,res = _relative_gradients(pd.DataFrame(rows)),list(names),[]
-    if not (seeds := 'seed' in df): df['seed'] = 0
+    df,names = _relative_gradients(pd.DataFrame(rows)),list(names)
+    seeds,res = 'seed' in df,[]
+    if not seeds: df['seed'] = 0
     for hole in holes:
         for k in [o for o in df if o.endswith((' picture',' hole'))]:
             at = {o:_seeds_by_pictures(df[(df.hole==hole) & (df[by]==o)], k) for o in names}

@@ -77,7 +77,8 @@ def detail_differences(
 def _front(corners, count, todo, size):
     "Places in `todo` to fill at once: none overlap, none has less than half the best one's `count`"
     # numbers of places, by their `corners` `(n,2)` and the `count` of pixels given there
-    free,res = todo & (2*count>=count[todo].max()),[]
+    free = todo & (2*count>=count[todo].max())
+    res = []
     while free.any():
         res.append(np.where(free, count, -1).argmax())
         free &= (abs(corners-corners[res[-1]])>=size).any(1)
@@ -118,18 +119,21 @@ class _Quilt:
 # %% ../../nbs/31_filling.detail.ipynb #aa9a417d
 def _quilt(soft, fine, mask, size, spacing):
     "What to copy into hole `(1,H,W)` of `fine` `(C,H,W)`, and its trust `(1,H,W)`; None if nothing is known"
-    (h,w),hole = mask.shape[1:],mask.flatten()
+    h,w = mask.shape[1:]
+    hole = mask.flatten()
     known,places = (_patch_pixels(h, w, size, o).to(mask.device) for o in (spacing,size//2))
     known,places = known[hole[known].amax(1)==0],places[hole[places].amax(1)>0]
     if not len(known): return None
     def outlines(o): return patch_outlines(_patches(soft, o).unflatten(2, (size,size)))
-    patches,apart = _patches(fine, known),outline_differences(outlines(places), outlines(known))
+    apart = outline_differences(outlines(places), outlines(known))
+    patches = _patches(fine, known)
     squares = patches.square().sum(1)
-    corners,quilt,todo = (np.stack(np.divmod(places[:,0].cpu().numpy(), w), 1),
-        _Quilt(fine, hole, size),np.ones(len(places), bool))
+    corners = np.stack(np.divmod(places[:,0].cpu().numpy(), w), 1)
+    quilt,todo = _Quilt(fine, hole, size),np.ones(len(places), bool)
     while todo.any():
         now = _front(corners, quilt.given[places].sum(1).cpu().numpy(), todo, size)
-        todo[now],here = False,places[now]
+        todo[now] = False
+        here = places[now]
         near,given = quilt.fine[:,here].transpose(0,1),quilt.given[here][:,None]
         best = (apart[now]+detail_differences(near, given, patches, squares)).argmin(1)
         quilt.lay(here, patches[best], torch.exp(-apart[now,best]/DOUBT))
@@ -144,13 +148,13 @@ def add_detail(
     spacing:int=4,      # Pixels between patches to choose from
 ) -> torch.Tensor: # `(B,C,H,W)`, known pixels unchanged, and pictures without a known patch, too
     "Give fills their surroundings' detail; `UsageError` unless `size` is a multiple of 4 within the picture."
-    if size%4 or not 0<size<=min(image.shape[2:]): raise UsageError('Patches must have a side that is a '
-        'multiple of 4 '
-        f'and at most the picture, but {size} came for {image.shape[3]}x{image.shape[2]}; '
-        'choose another size.')
+    if size%4 or not 0<size<=min(image.shape[2:]): raise UsageError(
+        'Patches must have a side that is a multiple of 4 and at most the picture, '
+        f'but {size} came for {image.shape[3]}x{image.shape[2]}; choose another size.')
     res = image.clone()
     for i,(soft,fine) in enumerate(zip(*soft_and_fine(image, sigma))):
-        if (found := _quilt(soft, fine, mask[i], size, spacing) if mask[i].any() else None) is None: continue
+        found = _quilt(soft, fine, mask[i], size, spacing) if mask[i].any() else None
+        if found is None: continue
         copied,trust = found
         res[i] = composite((soft+(1-OWN*trust)*fine+COPY*trust*copied).clamp(-1,1), image[i], mask[i])
     return res

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import *
 from ..core import *
 from ..nets.attention import *
+from ..nets.guidance import *
 from .windows import *
 
 # %% ../../nbs/34_filling.explain.ipynb #0742ac8e
@@ -76,7 +77,7 @@ def explain_pixel(
     sources.sort(key=lambda s: -s.weight)
     patch = _box(cell, n, w)
     drawn = _drawing(rgb, unknown, w, patch, sources, to_pil(filled[0]))
-    return Explanation(patch, sources, to_pil(lbp[0]), drawn)
+    return Explanation(patch, sources, to_pil(one_plane(lbp)[0]), drawn)
 
 # %% ../../nbs/34_filling.explain.ipynb #182cd29f
 def _drawing(rgb, unknown, w, patch, sources, filled, side=512):
@@ -122,6 +123,6 @@ def completed_lbp(
     for i in range(0, len(rgb), strip):
         lo,hi = max(0,i-more),min(len(rgb),i+strip+more)
         x = from_uint8(torch.from_numpy(rgb[lo:hi].copy()).permute(2,0,1)[None])
-        res[i:i+strip] = to_uint8(net.true_lbp(x))[0,0,i-lo:][:strip].numpy()
+        res[i:i+strip] = to_uint8(one_plane(net.true_lbp(x)))[0,0,i-lo:][:strip].numpy()
     res[hole] = codes.round().clip(0, 255)
     return Image.fromarray(res)

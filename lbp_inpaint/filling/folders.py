@@ -11,7 +11,7 @@ __all__ = ['ENDINGS', 'RAW_ENDINGS', 'Job', 'ROOM', 'Outcome', 'pair_files', 'at
 
 # %% ../../nbs/37_filling.folders.ipynb #4ac55417
 import io, os, re, stat, sys, unicodedata, warnings
-from collections import deque, namedtuple
+from collections import Counter, deque, namedtuple
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
@@ -55,7 +55,8 @@ def _unmarked(name): # without what marks a mask
 class _Masks:
     "The masks of a folder, to be found by a picture's name"
     def __init__(self, folder, recursive, pictures):
-        self.folder,self.same = folder,folder.resolve()==pictures.resolve()
+        self.folder,self.sought = folder,0
+        self.same = folder.resolve()==pictures.resolve() # masks and pictures in one folder
         files = [(o,o.relative_to(folder).with_suffix('')) for o in _pictures(folder, recursive)]
         if self.same: files = self.marked(files)
         self.names = {_plainly(n):o.name for o,n in files}
@@ -73,6 +74,15 @@ class _Masks:
         return res
 
 # %% ../../nbs/37_filling.folders.ipynb #9c5f7db6
+_SOUGHT = 20 # pictures without a mask for which the nearest names are looked for
+
+@patch
+def nearest(self:_Masks, stem):
+    "Names of up to three masks that are nearly called so, for the first few that are asked for"
+    self.sought += 1
+    if self.sought>_SOUGHT: return []
+    return [self.names[o] for o in get_close_matches(_plainly(stem), self.names, 3)]
+
 def _mask_for(masks, name):
     "The mask of the picture `name`, a path within its folder; raises `MaskError` where there is not one"
     stem = name.with_suffix('')
@@ -82,9 +92,8 @@ def _mask_for(masks, name):
         if len(o)>1:
             raise MaskError(f'The folder {masks.folder} has {len(o)} masks for {name}, {names}; keep one.')
         return o[0]
-    near = [masks.names[o] for o in get_close_matches(_plainly(stem), masks.names, 3)]
     advice = f'give it the name of its picture, as {masks.folder/stem}.png'
-    if near: advice = f'the nearest names are {" and ".join(near)}'
+    if near := masks.nearest(stem): advice = f'the nearest names are {" and ".join(near)}'
     raise MaskError(f'The folder {masks.folder} has no mask for {name}; {advice}.')
 
 # %% ../../nbs/37_filling.folders.ipynb #c8c23710
@@ -95,7 +104,8 @@ def _ending(picture): return '.tif' if picture.suffix.lower() in ('.tif','.tiff'
 def _result_names(names):
     "A result's name for each picture's, all different"
     plain = [o.with_suffix(_ending(o)) for o in names]
-    alone = [plain.count(r)==1 or r==o for o,r in zip(names, plain)]
+    count = Counter(plain)
+    alone = [count[r]==1 or r==o for o,r in zip(names, plain)]
     taken = {r for r,one in zip(plain, alone) if one}
     return [r if one else _another_name(o, taken) for o,r,one in zip(names, plain, alone)]
 
@@ -251,7 +261,8 @@ def _fill_one(inp, job, s, watch=None, opened=None):
 class _Passes:
     "The network for painters in other threads: `serve` answers, in the thread that calls it, what they asked"
     def __init__(self, run, most):
-        self.run,self.most,self.asked,self.open,self.closed = run,most,SimpleQueue(),[],False
+        self.run,self.most = run,most
+        self.asked,self.open,self.closed = SimpleQueue(),[],False
 
     def __call__(self, image, mask): # in a painter's thread
         answer = Future()
@@ -297,35 +308,40 @@ def _painters(): # how many pictures are under way
 class _Team:
     "`work(job, opened)` for many jobs side by side, whose network passes are those of `passes`"
     def __init__(self, work, passes, size):
-        self.work,self.passes,self.size,self.inside,self.pixels = work,passes,size,deque(),{}
+        self.work,self.passes,self.size = work,passes,size
+        self.inside = deque() # (future, [pixels, None until they are known and 0 when it is done]), in order
         # torch's threads are for the network
         self.pool = ThreadPoolExecutor(size, 'lbp-inpaint painter', torch.set_num_threads, (1,))
 
     def has_room(self): # for one more
-        pixels = self.pixels.values()
-        return len(self.inside)<self.size and None not in pixels and sum(pixels)<=ROOM
+        pixels = [n for _,(n,) in self.inside]
+        return len(pixels)<self.size and None not in pixels and sum(pixels)<=ROOM
 
     def start(self, job):
-        key = object()
-        def know(n): self.pixels[key] = n; self.passes.wake()
-        self.pixels[key] = None
-        self.inside.append(self.pool.submit(self.work, job, know))
-        self.inside[-1].add_done_callback(lambda _: know(0))
+        pixels = [None]
+        def know(n):
+            pixels[0] = n
+            self.passes.wake()
+        future = self.pool.submit(self.work, job, know)
+        self.inside.append((future,pixels))
+        future.add_done_callback(lambda _: know(0))
 
     def stop(self):
         self.passes.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
-        while not all(o.done() for o in self.inside):
-            with suppress(KeyboardInterrupt): wait(self.inside) # not long, for a file that is being written
+        futures = [o for o,_ in self.inside]
+        while not all(o.done() for o in futures):
+            with suppress(KeyboardInterrupt): wait(futures) # not long, for a file that is being written
         self.pool.shutdown()
 
 # %% ../../nbs/37_filling.folders.ipynb #0f5d23b7
 def _side_by_side(jobs, work, passes):
     "Yield what `work(job, opened)` returns for each job, in order"
-    threads,todo,team = torch.get_num_threads(),deque(jobs),_Team(work, passes, _painters())
+    threads = torch.get_num_threads()
+    todo,team = deque(jobs),_Team(work, passes, _painters())
     try:
         while todo or team.inside:
-            if team.inside and team.inside[0].done(): yield team.inside.popleft().result()
+            if team.inside and team.inside[0][0].done(): yield team.inside.popleft()[0].result()
             elif todo and team.has_room(): team.start(todo.popleft())
             else: passes.serve()
     finally:
@@ -422,7 +438,8 @@ def fill(
     with _path_errors():
         if out is None: out = 'filled' if is_folder(picture) else 'filled.png'
         _check_call(picture, mask, out, s)
-        jobs,outcomes = _jobs(picture, mask, out, s),[]
+        jobs = _jobs(picture, mask, out, s)
+    outcomes = []
     for o in _outcomes(jobs, s):
         outcomes.append(o)
         if tell: tell(o)

@@ -13,6 +13,7 @@ __all__ = ['REACH', 'paint_hole']
 import numpy as np, torch, torch.nn.functional as F
 from scipy import ndimage
 from ..core import *
+from ..nets.guidance import *
 from .seams import *
 from .detail import *
 from .windows import *
@@ -29,7 +30,7 @@ def _answers(run, rgb, hole, windows, size, batch, detail):
             f,known,mask = (o[j:j+1] for o in (fill,x,m))
             f = blend_biharmonic(meet(f, known, mask), known, mask)
             if detail and sheet[0][0].side<=size: f = add_detail(f, mask)
-            yield from cut_sheet(torch.cat([f] if lbp is None else [f,lbp[j:j+1]], 1), sheet)
+            yield from cut_sheet(torch.cat([f] if lbp is None else [f,one_plane(lbp[j:j+1])], 1), sheet)
 
 # %% ../../nbs/33_filling.painting.ipynb #973db131
 def _sample(maps, w, y, x):
@@ -50,18 +51,19 @@ class _Sum:
 
     def add(self, number, w, answer, groups, strip=1<<18):
         "Add the answer of window `number`, by nearness to its middle"
-        h,k = self.pixels.hole.shape,max(1, strip//w.side)
-        for y0 in range(max(0,w.top), min(h[0],w.top+w.side), k):
-            y1,x1 = min(h[0],w.top+w.side,y0+k),min(h[1],w.left+w.side)
-            i,y,x = self.pixels.inside(y0, max(0,w.left), y1, x1)
+        y_end,x_end = (min(n, o+w.side) for n,o in zip(self.pixels.hole.shape, (w.top,w.left)))
+        rows = max(1, strip//w.side)
+        for y0 in range(max(0,w.top), y_end, rows):
+            i,y,x = self.pixels.inside(y0, max(0,w.left), min(y_end,y0+rows), x_end)
             mine = groups[y//CELL,x//CELL]==w.group
             i,y,x = i[mine],y[mine],x[mine]
             if not len(i): continue
             near = [np.clip(1-abs((a-b+.5)/w.side*2-1), .01, 1) for a,b in ((y,w.top),(x,w.left))]
             near = (near[0]*near[1]).astype(np.float32)**2
-            self.total[i] += near[:,None]*_sample(answer, w, y, x); self.weight[i] += near
-            closer = i[near>self.nearest[i]]
-            self.owner[closer] = number; self.nearest[i] = np.maximum(self.nearest[i], near)
+            self.total[i] += near[:,None]*_sample(answer, w, y, x)
+            self.weight[i] += near
+            self.owner[i[near>self.nearest[i]]] = number
+            self.nearest[i] = np.maximum(self.nearest[i], near)
 
     def mean(self): return self.total/self.weight[:,None]
 
@@ -119,7 +121,8 @@ class _Laid:
     def __init__(self, *shape): self.total,self.weight = torch.zeros(shape),torch.zeros(1, *shape[1:])
     def lay(self, patch, y, x):
         "Lay a patch `(C,h,w)` with its corner at `y`, `x`"
-        fade,here = patch_fade(*patch.shape[1:]),(...,slice(y,y+patch.shape[1]),slice(x,x+patch.shape[2]))
+        h,w = patch.shape[1:]
+        fade,here = patch_fade(h, w),np.s_[...,y:y+h,x:x+w]
         self.total[here] += fade*patch; self.weight[here] += fade**2
         return here,fade
     def result(self, here=...): return self.total[here]/self.weight[here].clamp(min=1e-6).sqrt()
@@ -139,7 +142,8 @@ def _plan(soft, fine, known, given, wanted):
     "(corner of a place, corner of its source), cells, for what is `wanted` `(1,h,w)` of a picture `(C,h,w)`"
     sources,laid,plan = _Sources(soft, fine, known),_Laid(*fine.shape),[]
     if not len(sources.corners): return plan
-    todo,pending,given = F.max_pool2d(wanted, _PATCH, _STEP)[0]>0,given==0,given.clone()
+    todo = F.max_pool2d(wanted, _PATCH, _STEP)[0]>0
+    pending,given = given==0,given.clone()
     strength = spread(fine.abs().mean(0, keepdim=True)[None], known[None])[0]
     fine = fine*given
     def cut(x, corners): return torch.stack([x[:,y:y+_PATCH,x0:x0+_PATCH] for y,x0 in corners])
@@ -190,7 +194,8 @@ def _draw_window(values, done, own, w, rgb, unknown, pixels, size):
     y0,x0 = max(0,w.top),max(0,w.left)
     y1,x1 = (min(n, o+w.side) for n,o in zip(unknown.shape, w))
     i,y,x = pixels.inside(y0, x0, y1, x1)
-    y,x,own = y-y0,x-x0,own[i]
+    y,x = y-y0,x-x0
+    own = own[i]
     now,valid = rgb[y0:y1,x0:x1].copy(),~unknown[y0:y1,x0:x1]
     grid = _grid(valid.shape, w.side/size)
     known = 1-_touched(~valid, grid)
@@ -216,8 +221,8 @@ def _draw_detail(values, rgb, unknown, pixels, windows, owner, size):
     "Colours `(n,3)` in [-1,1] of the hole's pixels, with the detail that windows wider than `size` have lost"
     values,done = values.copy(),np.zeros(pixels.n, bool)
     for number,w in enumerate(windows):
-        own = (owner==number) if w.side>size else ()
-        if np.any(own): _draw_window(values, done, own, w, rgb, unknown, pixels, size)
+        own = owner==number
+        if w.side>size and own.any(): _draw_window(values, done, own, w, rgb, unknown, pixels, size)
     return values
 
 # %% ../../nbs/33_filling.painting.ipynb #f8b41fa7
@@ -280,7 +285,8 @@ def paint_hole(
     if not detail: windows,groups = with_tiles(painted, windows, groups, size)
     pixels = HolePixels(painted)
     if not pixels.n: return np.zeros((0,3), np.float32),np.zeros(0, np.float32)
-    answers,number = None,{w:i for i,w in enumerate(windows)}
+    number = {w:i for i,w in enumerate(windows)}
+    answers = None
     for ws,answer in _answers(run, rgb, unknown, windows, size, batch, detail):
         if answers is None: answers = _Sum(pixels, answer.shape[1])
         for w in ws: answers.add(number[w], w, answer, groups)
@@ -288,5 +294,6 @@ def paint_hole(
     mean = answers.mean()
     colours = _draw_detail(mean[:,:3], rgb, unknown, pixels, windows, answers.owner, size)
     scaled = np.isin(groups, [w.group for w in windows if w.side!=size and not w.tile])
-    colours,wanted = _meet_at_full_size(colours, rgb, pixels, scaled, unknown),hole[painted]
+    colours = _meet_at_full_size(colours, rgb, pixels, scaled, unknown)
+    wanted = hole[painted]
     return (colours[wanted]+1)/2, (mean[wanted,3]+1)*127.5 if mean.shape[1]>3 else None

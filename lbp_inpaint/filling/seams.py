@@ -64,8 +64,10 @@ def biharmonic(
 # %% ../../nbs/30_filling.seams.ipynb #158d884a
 def _differences(hole):
     "Sparse matrix: for each pixel of `hole` `(H,W)` and beside it, the sum of its neighbours' differences"
-    (h,w),(y,x) = hole.shape,np.nonzero(ndimage.binary_dilation(hole))
-    row,here,parts = np.arange(len(y)),y*w+x,[]
+    h,w = hole.shape
+    y,x = np.nonzero(ndimage.binary_dilation(hole))
+    row,here = np.arange(len(y)),y*w+x
+    parts = []
     for dy,dx in ((-1,0),(1,0),(0,-1),(0,1)):
         inside = (y+dy>=0)&(y+dy<h)&(x+dx>=0)&(x+dx<w)
         parts += [(row[inside], (here+dy*w+dx)[inside], 1.), (row[inside], here[inside], -1.)]
@@ -75,11 +77,13 @@ def _differences(hole):
 # %% ../../nbs/30_filling.seams.ipynb #c7f79b1f
 def _even_means(odd):
     "Sparse matrix that makes those of `odd` `(H,W)` the mean of their neighbours on even rows and columns"
-    (h,w),(y,x) = odd.shape,np.nonzero(odd)
+    h,w = odd.shape
+    y,x = np.nonzero(odd)
     def beside(o, d, n): return np.where(o+d*(o%2)<n, o+d*(o%2), o-1)
     places = [beside(y, dy, h)*w+beside(x, dx, w) for dy in (-1,1) for dx in (-1,1)]
     kept = np.flatnonzero(~odd.ravel())
-    rows,columns = np.concatenate([kept, *[y*w+x]*4]),np.concatenate([kept, *places])
+    rows = np.concatenate([kept, *[y*w+x]*4])
+    columns = np.concatenate([kept, *places])
     return sparse.csc_matrix((np.repeat([1.,.25], [len(kept),4*len(y)]), (rows,columns)), (h*w,h*w))
 
 # %% ../../nbs/30_filling.seams.ipynb #31ee47c3
@@ -90,9 +94,11 @@ def continue_smoothly(
 ) -> torch.Tensor: # `(3,H,W)`, within the range of the known pixels
     "Biharmonic filling on fewer unknowns."
     hole = mask[0].numpy()>0
-    depth,(y,x) = ndimage.distance_transform_edt(hole),np.indices(hole.shape)
+    depth = ndimage.distance_transform_edt(hole)
+    y,x = np.indices(hole.shape)
     odd = (depth>reach)&((y%2>0)|(x%2>0))
-    means,free = _even_means(odd),np.flatnonzero(hole&~odd)
+    means = _even_means(odd)
+    free = np.flatnonzero(hole&~odd)
     values = torch.where(mask.bool(), 0., image).flatten(1).T.double().numpy()
     bending = _differences(hole)@means
     unknown = bending[:,free]
@@ -126,8 +132,9 @@ def seam_score(
     around = ndimage.maximum_filter(hole, 2*near+1)
     across,inside = [],[]
     for axis in (0,1):
-        a,b,h,n = (np.moveaxis(o, axis, 0) for o in (grey,grey,hole,around))
-        step = abs(a[1:]-b[:-1])
-        across.append(step[h[1:]!=h[:-1]]); inside.append(step[~h[1:]&~h[:-1]&n[1:]])
+        levels,h,near_it = (np.moveaxis(o, axis, 0) for o in (grey,hole,around))
+        step = abs(np.diff(levels, axis=0))
+        across.append(step[h[1:]!=h[:-1]])
+        inside.append(step[~h[1:]&~h[:-1]&near_it[1:]])
     across,inside = np.concatenate(across),np.concatenate(inside)
     return float((across.mean()+.1)/(inside.mean()+.1)) if across.size and inside.size else 1.

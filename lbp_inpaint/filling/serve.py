@@ -12,10 +12,11 @@ __all__ = ['VIEW', 'Fill', 'ROOM', 'HERE', 'POLICY', 'SAFE_HEADERS', 'FILES', 'I
            'make_app', 'add_routes', 'Page', 'serve']
 
 # %% ../../nbs/38_filling.serve.ipynb #c4e54bb7
-import asyncio, io, json, secrets, socket, tempfile, threading, time, warnings, webbrowser
+import asyncio, io, json, re, secrets, socket, tempfile, threading, time, warnings, webbrowser
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import quote
 import numpy as np, uvicorn
@@ -99,9 +100,7 @@ class Canvas:
 
     @property
     def nbytes(self): # memory that it takes
-        p = self.picture
-        arrays = [p.color, p.alpha, None if np.may_share_memory(p.rgb, p.color) else p.rgb,
-            *sum(self.fills, ())]
+        arrays = [self.picture.color, self.picture.alpha, *sum(self.fills, ())]
         return sum(o.nbytes for o in arrays if o is not None)
 
 # %% ../../nbs/38_filling.serve.ipynb #1a74f013
@@ -126,12 +125,14 @@ def fill(self:Canvas,
     hole:np.ndarray, # bool `(H,W)`, True = hole
     version:int,     # How many of the earlier fills shall be in the picture
 ):
-    "Fill a hole; raises `InpaintError`, and is then as it was."
+    "Fill a hole, and warn of what is odd about it; raises `InpaintError`, and is then as it was."
     self.go_to(version)
-    before = self.picture.color[hole]
+    before,noted = self.picture.color[hole],len(self.picture.notes)
     self.picture,_,codes = inp.fill(self.picture, hole)
     self.fills[version:] = [Fill(np.packbits(hole), before, self.picture.color[hole], codes)]
     self.version += 1
+    for o in self.picture.notes[noted:]: warnings.warn(f'{self.picture.name} {o}.', stacklevel=2)
+    del self.picture.notes[noted:] # this fill may be taken back
 
 # %% ../../nbs/38_filling.serve.ipynb #de13e77a
 @patch
@@ -194,6 +195,16 @@ def make_room(self:Studio):
         del self.canvases[next(iter(self.canvases))]
 
 # %% ../../nbs/38_filling.serve.ipynb #a64e646b
+def _on_page(sentence):
+    "A sentence for people with buttons; advice about options that `serve` does not have is left out"
+    sentence = sentence.replace('--invert-mask', 'Invert')
+    here = {f'--{o.name.replace("_", "-")}' for o in fields(ServeSettings)}
+    def fits(text): return here.issuperset(re.findall(r'--[a-z-]+', text))
+    what,semicolon,advice = sentence.removesuffix('.').rpartition('; ')
+    if fits(sentence) or not semicolon: return sentence
+    ways = [o for o in re.split(r', (?:or )?(?![^(]*\))', advice) if fits(o)]
+    return f'{what}; {", or ".join(ways) or "paint the hole here"}.'
+
 @contextmanager
 def _file_called(name):
     "A path to use, which is called `name` in what goes wrong"
@@ -209,7 +220,7 @@ def _remarks():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always', UserWarning)
         yield said
-    said += [str(o.message).replace('--invert-mask', 'Invert') for o in caught if o.category is UserWarning]
+    said += [_on_page(str(o.message)) for o in caught if o.category is UserWarning]
 
 # %% ../../nbs/38_filling.serve.ipynb #33424c38
 def tidy_name(
@@ -988,7 +999,7 @@ refresh()
 '''
 
 # %% ../../nbs/38_filling.serve.ipynb #d4ee5520
-def _sentence(req, e): return PlainTextResponse(str(e), 422)
+def _sentence(req, e): return PlainTextResponse(_on_page(str(e)), 422)
 def _refused(req, e): return PlainTextResponse(e.detail, e.status_code)
 def _unforeseen(req, e):
     return PlainTextResponse(

@@ -11,6 +11,7 @@ __all__ = ['CELL', 'Window', 'TILES', 'hole_windows', 'mirrored', 'masked_resize
            'sheet_pixels', 'cut_sheet', 'HolePixels']
 
 # %% ../../nbs/32_filling.windows.ipynb #c40e8848
+import math
 from collections import namedtuple
 import numpy as np, torch, torch.nn.functional as F
 from scipy import ndimage
@@ -29,7 +30,7 @@ def _levels(full):
     if full.all(): return np.full(full.shape, 99),np.full(full.shape, full.size*CELL)
     depth = CELL*(ndimage.distance_transform_edt(np.pad(full, 1, mode='edge'))[1:-1,1:-1] + 1)
     res,radius = np.zeros(full.shape, np.int32),64
-    while (core:=depth>radius).any():
+    while (core := depth>radius).any():
         res[ndimage.distance_transform_edt(~core)*CELL<=2*radius] += 1
         radius *= 2
     return res,depth
@@ -38,7 +39,9 @@ def _levels(full):
 def _holes(hole):
     "Connected holes of about one thickness: labels on cells; boxes (y0,x0,y1,x1) and thickness, pixels"
     some,full = _cells(hole)
-    (levels,depth),labels,boxes,thick = _levels(full),np.zeros(some.shape, np.int32),[],[]
+    levels,depth = _levels(full)
+    labels = np.zeros(some.shape, np.int32)
+    boxes,thick = [],[]
     for level in np.unique(levels[some]):
         found,n = ndimage.label(some&(levels==level), np.ones((3,3)))
         thick += list(np.atleast_1d(ndimage.maximum(depth, found, range(1,n+1))))
@@ -61,7 +64,8 @@ def _side(thickness, shape, size):
 
 def _row(lo, hi, side, dim):
     "Windows that cover `lo..hi`: list of (first coordinate; first and last one that it is to fill)"
-    n = max(1, -(-(8*(hi-lo-2*CELL)-4*side)//(3*side))+1) # a hole may end two cells before its box does
+    length = hi-lo-2*CELL # a hole may end two cells before its box does
+    n = max(1, math.ceil((length-side/2)/(side*3/8))+1)
     middles = [(lo+hi)/2] if n==1 else np.linspace(lo+side/4, hi-side/4, n)
     ends = [lo, *((a+b)/2 for a,b in zip(middles, middles[1:])), hi]
     def inside(start): return min(max(start, 0), dim-side) if side<=dim else (dim-side)//2
@@ -82,15 +86,15 @@ def hole_windows(
     corner = np.array(boxes).reshape(-1,4)
     for i in sorted(range(len(boxes)), key=lambda i: -sides[i]):
         if group[i+1]: continue
-        g,side,(y0,x0,y1,x1) = group.max()+1,sides[i],boxes[i]
-        group[i+1] = g
+        side,(y0,x0,y1,x1) = sides[i],boxes[i]
+        number = group[i+1] = group.max()+1
         rows,cols = _row(y0, y1, side, hole.shape[0]),_row(x0, x1, side, hole.shape[1])
         parts = ((top,left) for top,a,b in rows for left,c,d in cols if _any(labels, i+1, a, b, c, d))
-        windows += dict.fromkeys(Window(*o, side, g) for o in parts)
+        windows += dict.fromkeys(Window(*o, side, number) for o in parts)
         if len(rows)*len(cols)==1:
-            (t,*_),(l,*_) = rows[0],cols[0]
-            inside = (corner[:,:2]>=(t,l)).all(1)&(corner[:,2:]<=(t+side,l+side)).all(1)
-            group[1:][inside&(np.array(sides)*1.5>=side)&(group[1:]==0)] = g
+            top,left = rows[0][0],cols[0][0]
+            inside = (corner[:,:2]>=(top,left)).all(1)&(corner[:,2:]<=(top+side,left+side)).all(1)
+            group[1:][inside&(np.array(sides)*1.5>=side)&(group[1:]==0)] = number
     return windows,group[labels]
 
 # %% ../../nbs/32_filling.windows.ipynb #05227ee9
@@ -130,12 +134,14 @@ def window_pixels(
 ) -> tuple: # image `(1,3,size,size)` in [-1,1], 0 in the hole, and mask `(1,1,size,size)`
     "What a window shows, at the networks' size."
     rows,cols = mirrored(w.top, w.side, hole.shape[0]),mirrored(w.left, w.side, hole.shape[1])
-    k,xs,ms = _shrink(w.side),[],[]
+    k = _shrink(w.side)
+    images,masks = [],[]
     for r in np.split(rows, range(64*k, len(rows), 64*k)):
         x = from_uint8(torch.from_numpy(rgb[np.ix_(r,cols)]).permute(2,0,1)[None])
         m = torch.from_numpy(hole[np.ix_(r,cols)])[None,None].float()
-        xs.append(F.avg_pool2d(torch.where(m.bool(), 0., x), k)); ms.append(F.max_pool2d(m, k))
-    return masked_resize(torch.cat(xs, 2), torch.cat(ms, 2), (size,size))
+        images.append(F.avg_pool2d(torch.where(m.bool(), 0., x), k))
+        masks.append(F.max_pool2d(m, k))
+    return masked_resize(torch.cat(images, 2), torch.cat(masks, 2), (size,size))
 
 # %% ../../nbs/32_filling.windows.ipynb #d7c30825
 TILES = 32,64,128 # sides, pixels
@@ -183,7 +189,8 @@ def with_tiles(
     small = np.array([False, *(o is not None for o in tiles)])[labels]
     alone = set(groups[small])-set(groups[~small])
     moved = small & np.isin(groups, list(alone))
-    new,old = [tiles[i-1] for i in np.unique(labels[moved])],[w for w in windows if w.group in alone]
+    new = [tiles[i-1] for i in np.unique(labels[moved])]
+    old = [w for w in windows if w.group in alone]
     if 2*len(window_sheets(new, size))>len(window_sheets(old, size)): return windows,groups
     return [w for w in windows if w.group not in alone]+new, np.where(moved, labels+first-1, groups)
 
@@ -197,7 +204,8 @@ def sheet_pixels(
     "What a sheet shows."
     first = sheet[0][0]
     if not first.tile: return window_pixels(rgb, hole, first, size)
-    k,shown = size//first.side,[window_pixels(rgb, hole, ws[0], first.side) for ws in sheet]
+    k = size//first.side
+    shown = [window_pixels(rgb, hole, ws[0], first.side) for ws in sheet]
     shown = [shown[i%len(shown)] for i in range(k*k)]
     return tuple(torch.cat([torch.cat(o[i:i+k], 3) for i in range(0, k*k, k)], 2) for o in zip(*shown))
 
@@ -217,8 +225,8 @@ class HolePixels:
     def __init__(self,
         hole:np.ndarray, # bool `(H,W)`, True = hole
     ):
-        self.hole,rows = hole,np.count_nonzero(hole, axis=1)
-        self.start,self.n = np.cumsum(rows)-rows,rows.sum()
+        rows = np.count_nonzero(hole, axis=1)
+        self.hole,self.start,self.n = hole,np.cumsum(rows)-rows,rows.sum()
 
     def inside(self, y0, x0, y1, x1):
         "(places in the list, rows, columns), each `(n,)`, of the hole pixels in `y0:y1,x0:x1`."

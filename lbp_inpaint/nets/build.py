@@ -8,7 +8,7 @@ Docs: https://lbp-inpaint.github.io/lbp-inpaint/nets.build.html.md"""
 
 # %% auto #0
 __all__ = ['ATTENTIONS', 'VARIANTS', 'SYSTEMS', 'MAP_NAMES', 'make_attention', 'NetSettings', 'VariantUNet', 'PassOn',
-           'VariantNet', 'net_options', 'system_of', 'build_net']
+           'VariantNet', 'net_options', 'system_of', 'build_net', 'maps_to_show']
 
 # %% ../../nbs/27_nets.build.ipynb #3e72d2b5
 import inspect
@@ -185,3 +185,11 @@ def build_net(
     if wrong := [k for k in config if k not in options]: raise UsageError(
         f'A network of the system {system} has no option {wrong[0]}; it has {" and ".join(options)}.')
     return SYSTEMS[system](**config)
+
+# %% ../../nbs/27_nets.build.ipynb #525be183
+def maps_to_show(
+    net,              # Of any system
+    lbp:torch.Tensor, # Map `(B,C,H,W)` that it gave, or None
+) -> dict: # What it is a map of -> `(B,1,H,W)`, [-1,1], on the CPU; nothing where there is no map
+    "A network's maps as columns for `picture_grid`."
+    return {} if lbp is None else {MAP_NAMES[system_of(net)]:one_plane(lbp).cpu()}

@@ -248,7 +248,7 @@ def results_grid(self:InpaintLearner,
     training = self.net.training
     with torch.no_grad(), self.averaged(): lbp,fill = self.net.eval()(image, mask)
     self.net.train(training)
-    maps = {} if lbp is None else {f'completed {MAP_NAMES[system_of(self.net)]}':lbp}
+    maps = {f'completed {k}':v for k,v in maps_to_show(self.net, lbp).items()}
     columns = {'input':image, **maps, 'fill':fill, 'truth':truth}
     return picture_grid({k:v.cpu() for k,v in columns.items()})
 
