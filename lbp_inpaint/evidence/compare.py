@@ -119,7 +119,7 @@ def costs_of(
 COMPARE_BUDGETS = dict(
     tiny =dict(fraction=1/16, bs=1, seen=6,    search=4,   points=3,  pictures=2,    watched=1,
                floor=('mean','smooth')),
-    short=dict(fraction=1/8,  bs=4, seen=240,  search=48,  points=3,  pictures=16,   watched=8, floor=None),
+    short=dict(fraction=1/8,  bs=4, seen=640,  search=48,  points=3,  pictures=16,   watched=8, floor=None),
     small=dict(fraction=1/4,  bs=8, seen=2400, search=480, points=6,  pictures=30,   watched=8, floor=None),
     full =dict(fraction=1,    bs=1, seen=None, search=4000, points=60, pictures=None, watched=8, floor=None))
 FACTORS = 1,3,10 # of the official learning rate, that are tried
