@@ -146,7 +146,8 @@ def test_a_demonstration_that_cannot_be_written(out, work, capsys): refused(caps
 
 @pytest.fixture
 def weights(work):
-    return Path(shutil.copytree(find_weights('small'), work/'weights'))
+    save_old(load_net(find_weights('small')), work/'weights', half=True)
+    return work/'weights'
 
 def new_config(weights, **network):
     config = json.loads((weights/'config.json').read_text())

@@ -95,7 +95,8 @@ def files_digest(
     folder:Path, # That all of them are in
 ) -> str: # Digest of names and sizes of the files
     "What tells one set of files from another."
-    files = [f'{part} {f.relative_to(folder).as_posix()} {f.stat().st_size}' for part,fs in parts.items() for f in fs]
+    files = [f'{part} {f.relative_to(folder).as_posix()} {f.stat().st_size}'
+        for part,fs in parts.items() for f in fs]
     return hashlib.sha256('\n'.join(files).encode()).hexdigest()[:16]
 
 def data_digest(
