@@ -76,7 +76,7 @@ def test_wheel_files(wheel):
     if (ROOT/PACKAGE/'weights/small').exists():
         assert sum(len(v) for k,v in here.items() if '/weights/small/' in k) < 32e6
         kinds = {os.path.splitext(o)[1] for o in here if o.startswith(f'{PACKAGE}/weights/')}
-        assert {'.safetensors', '.json', '.md'} <= kinds
+        assert {'.safetensors', '.md'} <= kinds
 
 def test_wheel_imports(wheel, tmp_path):
     "Installed elsewhere, every module can be imported."

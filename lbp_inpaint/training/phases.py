@@ -115,12 +115,13 @@ def fit_phases(self:InpaintLearner,
     done = dict(self.position) if self.pending else dict(phase=0)
     with stop_signals(self):
         for phase,n in ((1,n_lbp),(2,n_joint)):
-            if phase<done['phase']: continue
+            if not n or phase<done['phase']: continue
             if phase==done['phase'] and done['epoch']>=n: # nothing of it is left
                 self.skip_pending()
                 continue
-            if not n: continue
-            if phase>done['phase']: self.enter_phase(phase)
+            if phase>done['phase']:
+                self.skip_pending() # what is left of an earlier phase
+                self.enter_phase(phase)
             if decay: self.fit_flat_cos(n, self.rates(lr), div_final=1e5, pct_start=1-decay, cbs=cbs)
             else: self.fit(n, lr, cbs=cbs)
             if self.stop_agreed or (self.stop_asked and num_distrib()<=1): return
