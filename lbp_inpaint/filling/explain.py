@@ -49,6 +49,14 @@ def _box(cell, n, w):
     y,x = divmod(int(cell), n)
     return tuple(round(o+i*w.side/n) for o,i in ((w.left,x), (w.top,y), (w.left,x+1), (w.top,y+1)))
 
+# %% ../../nbs/34_filling.explain.ipynb #7672844d
+def _check_pixel(hole, x, y):
+    "Raise `UsageError` for a pixel that is not in the hole"
+    height,width = hole.shape
+    if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
+        f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; '
+        'give column and row, from the top left, of a pixel that is filled.')
+
 # %% ../../nbs/34_filling.explain.ipynb #7672844c
 def explain_pixel(
     net,             # Network with spatial attention
@@ -61,10 +69,7 @@ def explain_pixel(
     unknown:np.ndarray=None, # bool `(H,W)`, hole and transparent pixels, not looked at; the hole without it
 ) -> Explanation: # `patch` (x0,y0,x1,y1); `sources`, heaviest first; `lbp` of the window; `picture`
     "Which patches made it; raises `UsageError` outside the hole, `InpaintError` without attention."
-    height,width = hole.shape
-    if not (0<=x<width and 0<=y<height and hole[y,x]): raise UsageError(
-        f'The pixel {x},{y} is not in the hole of the {width}x{height} picture; '
-        'give column and row, from the top left, of a pixel that is filled.')
+    _check_pixel(hole, x, y)
     if unknown is None: unknown = hole
     windows,groups = hole_windows(hole, size)
     near = [o for o in windows if o.group==groups[y//CELL,x//CELL]]

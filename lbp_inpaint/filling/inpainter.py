@@ -44,24 +44,26 @@ class Inpainter:
         self.net,self.precision,self.detail = net.to(self.device).eval(),precision,detail
         self.folder = None # that the weights are from
 
-    @classmethod
-    def from_pretrained(cls,
-        # Weights that ship with the package, a folder written by `train`, or 'user/name' on the Hub
-        source='small',
-        device:str='auto',    # As above
-        precision:str='fp32', # As above
-        detail:bool=False,    # As above
-        revision:str=None,    # Branch, tag or commit of a repository on the Hub
-    ): # `Inpainter`; raises `WeightsError`
-        "Load weights."
-        folder = find_weights(source, revision)
-        inp = cls(load_net(folder), device, precision, detail)
-        inp.folder = folder
-        return inp
+# %% ../../nbs/36_filling.inpainter.ipynb #8a3cb0d9
+@patch(cls_method=True)
+def from_pretrained(cls:Inpainter,
+    # Weights that ship with the package, a folder written by `train`, or 'user/name' on the Hub
+    source='small',
+    device:str='auto',    # As above
+    precision:str='fp32', # As above
+    detail:bool=False,    # As above
+    revision:str=None,    # Branch, tag or commit of a repository on the Hub
+): # `Inpainter`; raises `WeightsError`
+    "Load weights."
+    folder = find_weights(source, revision)
+    inp = cls(load_net(folder), device, precision, detail)
+    inp.folder = folder
+    return inp
 
-    def __repr__(self):
-        of = f"from {self.folder.name!r}" if self.folder else type(self.net).__name__
-        return f'Inpainter({of}, device={self.device!r}, precision={self.precision!r}, detail={self.detail})'
+@patch
+def __repr__(self:Inpainter):
+    of = f"from {self.folder.name!r}" if self.folder else type(self.net).__name__
+    return f'Inpainter({of}, device={self.device!r}, precision={self.precision!r}, detail={self.detail})'
 
 # %% ../../nbs/36_filling.inpainter.ipynb #f36a0002
 def _unpickled(cls, config, state, *args): return cls(net_with(config, state), *args)
